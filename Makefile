@@ -1,0 +1,47 @@
+# Quorum: `make demo` and `make test` need nothing but Python 3.11+ and make.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+UV     := $(BIN)/uv
+
+# A folder with a CPU build of torch, if this machine's pip knows one.
+WHEELS := $(firstword $(PIP_FIND_LINKS) $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+ifneq ($(wildcard $(WHEELS)/torch-*+cpu-*.whl),)
+TORCH  := --find-links $(WHEELS)
+else
+TORCH  := --torch-backend cpu
+endif
+TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contracts package check lock clean
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+$(VENV)/product.stamp: requirements.lock pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps $(TORCH) torch==$(TORCH_VERSION)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+$(VENV)/development.stamp: $(VENV)/product.stamp requirements-dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
+	touch $@
+
+setup: $(VENV)/product.stamp  ## Set everything up, into .venv.
+
+demo: setup  ## Run the whole loop on the packaged sample and open-ready report.
+	$(BIN)/quorum demo
+
+lock:  ## Resolve the dependencies again and write both lock files.
+	echo 'torch==$(TORCH_VERSION)+cpu' > .torch-constraint
+	$(UV) pip compile --quiet --universal --python-version 3.11 --find-links $(WHEELS) --constraint .torch-constraint \
+	  --no-emit-package torch --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  pyproject.toml --output-file requirements.lock
+	$(UV) pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
+	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  --group dev --output-file requirements-dev.lock
+	rm -f .torch-constraint

@@ -1,0 +1,1 @@
+"""The four specialists and how they learn; pure numbers, no network, no database."""

@@ -1,0 +1,77 @@
+"""Errors that tell what happened, what was kept safe, and what to do next."""
+
+
+class QuorumError(Exception):
+    """Base of every error that Quorum raises on purpose.
+
+    Parameters
+    ----------
+    what
+        What happened, in one sentence.
+    kept
+        What was kept safe in spite of it.
+    next_step
+        What the reader can do now.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, *, kept: str = "Nothing was changed.", next_step: str) -> None:
+        super().__init__(what)
+        self.what = what
+        self.kept = kept
+        self.next_step = next_step
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.kept} {self.next_step}"
+
+    def __reduce__(self) -> tuple[object, tuple[type["QuorumError"], str, str, str]]:
+        return _rebuild, (type(self), self.what, self.kept, self.next_step)
+
+
+def _rebuild(kind: type[QuorumError], what: str, kept: str, next_step: str) -> QuorumError:
+    return kind(what, kept=kept, next_step=next_step)
+
+
+class ConfigurationError(QuorumError):
+    """A setting is unknown, of the wrong type, or can't be honoured on this machine."""
+
+    exit_code = 2
+
+
+class InvalidValue(QuorumError, ValueError):
+    """A value is outside what its type allows (not finite, out of range, not aware)."""
+
+    exit_code = 2
+
+
+class MessageRefused(QuorumError):
+    """Bytes that are not a valid message: malformed, unknown, or out of range."""
+
+
+class UnknownSchemaVersion(MessageRefused):
+    """A message of a schema version that this release neither speaks nor upcasts."""
+
+
+class DataQualityError(QuorumError):
+    """Data failed a blocking check; the offending rows are quarantined."""
+
+    exit_code = 3
+
+
+class EnvironmentProblem(QuorumError):
+    """The machine lacks something: a binary, disk space, a writable folder, a free port."""
+
+    exit_code = 4
+
+
+class RecordUnavailable(QuorumError):
+    """The ledger can't be written; trading halts until it can."""
+
+    exit_code = 5
+
+
+class ModelRefused(QuorumError):
+    """Model artefacts are incomplete, altered, of another agent, or of a wrong shape."""
+
+    exit_code = 6

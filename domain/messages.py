@@ -1,0 +1,176 @@
+"""The envelope every message carries, and the codec that reads and writes it.
+
+A message is a frozen `msgspec` struct. On the wire it is JSON with a ``type`` tag and a
+``schema_version``. Canonical bytes (RFC 8785: sorted keys, no white space) are what gets
+hashed; no message that is recorded carries a float, so they are the same on every machine.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, ClassVar, TypeVar
+
+import msgspec
+
+from domain.errors import InvalidValue, MessageRefused, UnknownSchemaVersion
+
+MAXIMUM_MESSAGE_BYTES = 1_000_000
+
+AnyMessage = TypeVar("AnyMessage", bound="Message")
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A frozen value inside a message."""
+
+
+class Message(Value, frozen=True, kw_only=True, tag_field="type", tag=True):
+    """What every message carries.
+
+    Parameters
+    ----------
+    message_id
+        Unique; derives from what the message says (`domain.identity.derive_id`).
+    correlation_id
+        The same along one walk: tick, features, proposal, votes, decision, order, fill, reward.
+    causation_id
+        The message that caused this one; empty for the first of a walk.
+    occurred_at
+        When it happened: aware, UTC.
+    schema_version
+        Version of this message type's fields.
+    """
+
+    VERSION: ClassVar[int] = 1
+
+    message_id: str
+    correlation_id: str
+    causation_id: str = ""
+    occurred_at: datetime
+    schema_version: int = 1
+
+    @property
+    def timestamp(self) -> datetime:
+        """When it happened; the same instant as `occurred_at`."""
+        return self.occurred_at
+
+    def __post_init__(self) -> None:
+        set_field(self, "occurred_at", utc(self.occurred_at, "occurred_at"))
+
+
+class _MessageTypes:
+    """The registry of message types, filled by `message_type`."""
+
+    def __init__(self) -> None:
+        self.decoders: dict[tuple[str, int], msgspec.json.Decoder[Message]] = {}
+        self.upcasters: dict[tuple[str, int], Upcaster] = {}
+        self.current: dict[str, type[Message]] = {}
+
+
+_types = _MessageTypes()
+
+
+def message_type(cls: type[AnyMessage]) -> type[AnyMessage]:
+    """Make (as a decorator) `cls` decodable from the wire under its name."""
+    _types.current[cls.__name__] = cls
+    _types.decoders[cls.__name__, cls.VERSION] = msgspec.json.Decoder(cls)  # type: ignore[assignment]
+    return cls
+
+
+def upcaster(name: str, from_version: int) -> Callable[[Upcaster], Upcaster]:
+    """Register (as a decorator) how a message of `from_version` becomes one of the next version."""
+
+    def register(function: Upcaster) -> Upcaster:
+        _types.upcasters[name, from_version] = function
+        return function
+
+    return register
+
+
+def set_field(struct: msgspec.Struct, name: str, value: object) -> None:
+    """Replace a field while a frozen struct is being built (its one canonical form)."""
+    msgspec.structs.force_setattr(struct, name, value)
+
+
+def utc(moment: datetime, name: str) -> datetime:
+    """Return `moment` in UTC.
+
+    Raises
+    ------
+    InvalidValue
+        If it carries no time zone.
+    """
+    if moment.tzinfo is None:
+        raise InvalidValue(
+            f"{name} has no time zone: {moment.isoformat()}.",
+            next_step="Send an aware timestamp in UTC.",
+        )
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+
+
+class _Header(msgspec.Struct):
+    type: str
+    schema_version: int
+
+
+_header = msgspec.json.Decoder(_Header)
+_encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Return the canonical JSON of a message or value."""
+    return _encoder.encode(message)
+
+
+def decode(data: bytes) -> Message:
+    """Return the message that `data` holds, upcast to its current version.
+
+    Raises
+    ------
+    MessageRefused
+        If the bytes are too long, not JSON, of an unknown type, or of out-of-range values.
+    UnknownSchemaVersion
+        If its version is newer than this release or has no upcaster.
+    """
+    if len(data) > MAXIMUM_MESSAGE_BYTES:
+        raise _refused(f"{len(data)} bytes exceed the limit of {MAXIMUM_MESSAGE_BYTES}.")
+    try:
+        header = _header.decode(data)
+        decoder = _types.decoders.get((header.type, header.schema_version))
+        if decoder is not None:
+            return decoder.decode(data)
+        return _upcast(header, data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
+        raise _refused(f"{problem}.") from None
+    except InvalidValue as problem:
+        raise _refused(problem.what) from None
+
+
+def _upcast(header: _Header, data: bytes) -> Message:
+    current = _types.current.get(header.type)
+    if current is None:
+        raise _refused(f"no message type is named {header.type!r}.")
+    fields: dict[str, Any] = msgspec.json.decode(data)
+    version = header.schema_version
+    while version != current.VERSION:
+        step = _types.upcasters.get((header.type, version))
+        if step is None:
+            raise UnknownSchemaVersion(
+                f"{header.type} of schema version {header.schema_version} is not readable here "
+                f"(this release writes version {current.VERSION}).",
+                kept="The original bytes are kept.",
+                next_step="Upgrade this process, or redrive the message after the upgrade.",
+            )
+        version += 1
+        fields = {**step(fields), "schema_version": version}
+    try:
+        return msgspec.convert(fields, current)
+    except msgspec.ValidationError as problem:
+        raise _refused(f"{problem}.") from None
+
+
+def _refused(what: str) -> MessageRefused:
+    return MessageRefused(
+        f"Message refused: {what}",
+        kept="The original bytes are kept.",
+        next_step="Look at it with `quorum dead-letters show`, mend the sender, then redrive it.",
+    )

@@ -1,0 +1,112 @@
+"""Every metric that Quorum exposes: name, kind, labels, help. `docs/metrics.md` is made from it."""
+
+from enum import Enum
+from typing import Literal, NamedTuple
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class MetricSpec(NamedTuple):
+    """What Prometheus needs to know of a metric."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = _SECONDS
+
+
+class Metric(Enum):
+    """The table; a process registers a metric on first use. `value` is its `MetricSpec`."""
+
+    MESSAGES_CONSUMED = MetricSpec(
+        "quorum_messages_consumed_total",
+        "counter",
+        "Messages taken off the bus.",
+        ("group", "stream"),
+    )
+    MESSAGES_PUBLISHED = MetricSpec(
+        "quorum_messages_published_total", "counter", "Messages put on the bus.", ("stream",)
+    )
+    MESSAGES_REFUSED = MetricSpec(
+        "quorum_messages_refused_total",
+        "counter",
+        "Messages that could not be processed and became dead letters.",
+        ("stream", "reason"),
+    )
+    STREAM_LAG = MetricSpec(
+        "quorum_stream_lag_messages",
+        "gauge",
+        "Messages a group has not finished.",
+        ("group", "stream"),
+    )
+    DECISIONS = MetricSpec(
+        "quorum_decisions_total",
+        "counter",
+        "Decisions by outcome and reason.",
+        ("outcome", "reason"),
+    )
+    DECISION_SECONDS = MetricSpec(
+        "quorum_decision_seconds", "histogram", "Proposal taken in until decision committed.", ()
+    )
+    COMMIT_SECONDS = MetricSpec(
+        "quorum_commit_seconds", "histogram", "Duration of one ledger transaction."
+    )
+    COMMIT_BATCH = MetricSpec(
+        "quorum_commit_batch_events",
+        "histogram",
+        "Events in one ledger transaction.",
+        (),
+        (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    )
+    OPEN_ROUNDS = MetricSpec("quorum_open_rounds", "gauge", "Voting rounds that are still open.")
+    VOTES_CAST = MetricSpec(
+        "quorum_votes_cast_total", "counter", "Votes an agent cast.", ("agent", "kind")
+    )
+    VOTE_SECONDS = MetricSpec(
+        "quorum_vote_seconds", "histogram", "Time to form one vote.", ("agent",)
+    )
+    VOTE_CONFIDENCE = MetricSpec(
+        "quorum_vote_confidence",
+        "histogram",
+        "Confidence of the votes cast.",
+        ("agent",),
+        (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    )
+    PROPOSALS = MetricSpec("quorum_proposals_total", "counter", "Proposals made.", ("action",))
+    INPUT_TIMEOUTS = MetricSpec(
+        "quorum_input_timeouts_total",
+        "counter",
+        "Times an agent gave up waiting for an input it needed.",
+        ("agent", "input"),
+    )
+    MODEL_INFO = MetricSpec(
+        "quorum_model_info",
+        "gauge",
+        "1 for the model version that is served.",
+        ("agent", "version"),
+    )
+    MODEL_FALLBACKS = MetricSpec(
+        "quorum_model_fallbacks_total",
+        "counter",
+        "Times a service fell back to its last good model.",
+        ("agent", "reason"),
+    )
+    ORDERS = MetricSpec("quorum_orders_total", "counter", "Orders by status reached.", ("status",))
+    DENIALS = MetricSpec(
+        "quorum_order_denials_total",
+        "counter",
+        "Orders that a pre-trade control denied.",
+        ("control",),
+    )
+    FILLS = MetricSpec("quorum_fills_total", "counter", "Fills booked.", ("side",))
+    EQUITY = MetricSpec("quorum_portfolio_equity", "gauge", "Cash plus positions at the mark.")
+    ROWS_QUARANTINED = MetricSpec(
+        "quorum_rows_quarantined_total", "counter", "Rows set aside by a data check.", ("reason",)
+    )
+    PROCESS_RESTARTS = MetricSpec(
+        "quorum_process_restarts_total",
+        "counter",
+        "Processes the supervisor started again.",
+        ("process",),
+    )

@@ -1,0 +1,98 @@
+"""Exactness, decided once: prices, quantities and money are `Decimal` in whole billionths.
+
+A value has one form: at most nine places, rounded half to even when it enters, no trailing
+zeros, no exponent, no negative zero. Equal values therefore have equal bytes, in JSON, in
+PostgreSQL (``numeric``) and under a hash. Statistics and model inputs are floats; they become
+Decimals here, once, before anything is ordered or recorded.
+"""
+
+from decimal import ROUND_HALF_EVEN, Context, Decimal, InvalidOperation
+
+from domain.errors import InvalidValue
+
+PLACES = 9
+BILLIONTH = Decimal("1e-9")
+ZERO = Decimal(0)
+BASIS_POINT = Decimal("0.0001")
+
+#: Own context, so that a caller's `decimal.getcontext()` can't change a result.
+EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+
+
+def canonical(value: Decimal | float | str) -> Decimal:
+    """Return `value` in its one form (see the module's docstring).
+
+    A float enters by its shortest representation, so ``0.1`` is one tenth.
+
+    Raises
+    ------
+    InvalidValue
+        If the value is not a finite number or is beyond 10**18.
+    """
+    try:
+        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+    except InvalidOperation:
+        raise InvalidValue(
+            f"{value!r} is not a number.", next_step="Send a finite decimal number."
+        ) from None
+    if not number.is_finite() or abs(number) >= Decimal(10) ** 18:
+        raise InvalidValue(
+            f"{value!r} is not a finite number below 10**18.",
+            next_step="Send a finite decimal number.",
+        )
+    rounded = EXACT.quantize(number, BILLIONTH)
+    if not rounded:
+        return ZERO
+    shortest = EXACT.normalize(rounded)
+    return EXACT.quantize(shortest, Decimal(1)) if shortest.as_tuple().exponent > 0 else shortest  # type: ignore[operator]
+
+
+def positive(value: Decimal | float | str, name: str) -> Decimal:
+    """Return `value` in canonical form.
+
+    Raises
+    ------
+    InvalidValue
+        If it is not finite or not above zero.
+    """
+    number = canonical(value)
+    if number <= 0:
+        raise InvalidValue(
+            f"{name} must be above zero, not {number}.", next_step=f"Send a positive {name}."
+        )
+    return number
+
+
+def not_negative(value: Decimal | float | str, name: str) -> Decimal:
+    """Return `value` in canonical form.
+
+    Raises
+    ------
+    InvalidValue
+        If it is not finite or below zero.
+    """
+    number = canonical(value)
+    if number < 0:
+        raise InvalidValue(
+            f"{name} must not be below zero, not {number}.",
+            next_step=f"Send zero or a positive {name}.",
+        )
+    return number
+
+
+def notional(price: Decimal, quantity: Decimal) -> Decimal:
+    """Price times quantity, rounded half to even to whole billionths."""
+    return canonical(EXACT.multiply(price, quantity))
+
+
+def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
+    """Numerator over denominator, rounded half to even to whole billionths.
+
+    Raises
+    ------
+    InvalidValue
+        If the denominator is zero.
+    """
+    if not denominator:
+        raise InvalidValue("Division by zero.", next_step="Check the denominator first.")
+    return canonical(EXACT.divide(numerator, denominator))

@@ -1,0 +1,1 @@
+"""What Quorum asks of the outside, as protocols; `adapters` answers them."""

@@ -1,0 +1,36 @@
+"""A venue that takes orders."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Protocol
+
+from domain.market import MarketData
+from domain.orders import ExecutionReport, Order, OrderStatus
+
+
+class Broker(Protocol):
+    """Accepts orders once per client order id and reports fills."""
+
+    async def submit(self, order: Order) -> OrderStatus:
+        """Send an order; sending the same client order id again only returns its status."""
+        ...
+
+    async def cancel(self, client_order_id: str) -> OrderStatus:
+        """Ask to cancel; returns the status afterwards."""
+        ...
+
+    async def status(self, client_order_id: str) -> OrderStatus | None:
+        """Return an order's status, or None if the venue never saw it."""
+        ...
+
+    async def open_orders(self) -> Sequence[Order]:
+        """Return orders that can still fill."""
+        ...
+
+    async def positions(self) -> dict[str, Decimal]:
+        """Return symbol → signed quantity as the venue sees it."""
+        ...
+
+    async def on_market_data(self, data: MarketData) -> Sequence[ExecutionReport]:
+        """Tell a simulated venue of a new bar; returns the fills it causes, in order."""
+        ...

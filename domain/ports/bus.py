@@ -1,0 +1,97 @@
+"""The message bus: at-least-once delivery, ordered within a partition."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from domain.messages import Message, Value
+from domain.streams import Stream
+
+
+class Delivery(Value, frozen=True, kw_only=True):
+    """Bytes as they came off the bus.
+
+    Parameters
+    ----------
+    stream, partition, position
+        Where they stood; positions of one partition compare in order (`PositionOrder`).
+    data
+        The bytes, undecoded, so that a malformed message can be kept as it was.
+    attempts
+        How often it was delivered, this time included.
+    """
+
+    stream: Stream
+    partition: int
+    position: str
+    data: bytes
+    attempts: int = 1
+
+
+class Backlog(Value, frozen=True, kw_only=True):
+    """How far a group is behind: messages never delivered, and delivered but not acknowledged."""
+
+    lag: int
+    pending: int
+
+    @property
+    def total(self) -> int:
+        """Messages that the group has not finished."""
+        return self.lag + self.pending
+
+
+class MessageBus(Protocol):
+    """Streams with consumer groups.
+
+    Raises
+    ------
+    domain.errors.EnvironmentProblem
+        From any method, when the server can't be reached after bounded retries.
+    """
+
+    async def publish(
+        self, stream: Stream, partition: int, message: Message, *, sequence: int | None = None
+    ) -> str:
+        """Append a message and return its position.
+
+        With `sequence` (1, 2, 3 … from one writer) publishing again is without effect, so an
+        outbox may be relayed twice.
+        """
+        ...
+
+    async def publish_raw(self, stream: Stream, partition: int, data: bytes) -> str:
+        """Append bytes as they are (dead letters, redrive, tests of bad input)."""
+        ...
+
+    async def consume(
+        self,
+        group: str,
+        consumer: str,
+        streams: Sequence[tuple[Stream, int]],
+        *,
+        limit: int = 256,
+        wait_ms: int = 1000,
+    ) -> list[Delivery]:
+        """Return what `group` has not finished: first this consumer's unacknowledged, then new.
+
+        Unacknowledged deliveries come again only to the first call of a consumer's life or
+        after `redeliver_after_ms` (a setting of the adapter). An empty list after `wait_ms`.
+        """
+        ...
+
+    async def acknowledge(self, group: str, deliveries: Sequence[Delivery]) -> None:
+        """Mark deliveries as finished for `group`."""
+        ...
+
+    async def read(
+        self, stream: Stream, partition: int, *, after: str = "", limit: int = 256, wait_ms: int = 0
+    ) -> list[Delivery]:
+        """Read without a group (state building, tailing): everything after a position."""
+        ...
+
+    async def backlog(self, group: str, stream: Stream, partition: int) -> Backlog:
+        """Return how far `group` is behind on one partition."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections."""
+        ...

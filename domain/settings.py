@@ -1,0 +1,234 @@
+"""Every setting of Quorum, in one place, read from ``QUORUM_*`` environment variables.
+
+Groups use two underscores: ``QUORUM_CONSENSUS__VOTE_DEADLINE_SECONDS=2``.
+"""
+
+import os
+from decimal import Decimal
+from difflib import get_close_matches
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.errors import ConfigurationError
+
+PREFIX = "QUORUM_"
+_DELIMITER = "__"
+
+
+class Profile(StrEnum):
+    """Where the outside parts come from."""
+
+    EMBEDDED = "embedded"
+    SERVICES = "services"
+    CLUSTER = "cluster"
+
+
+def _default_home() -> Path:
+    """Return the user's state directory (XDG); for root the one of the system."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/quorum")
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "quorum"
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConsensusSettings(_Group):
+    """The voting rule and its service."""
+
+    execute_at_weighted_score: Decimal = Field(
+        default=Decimal(75),
+        ge=0,
+        le=100,
+        description="Weighted score from which a proposal executes (inclusive).",
+    )
+    review_above_variance: Decimal = Field(
+        default=Decimal(40),
+        ge=0,
+        description="Population variance of the scores above which a person decides.",
+    )
+    vote_deadline_seconds: float = Field(
+        default=2.0, gt=0, description="How long a round stays open for votes."
+    )
+    vote_time_to_live_seconds: float = Field(
+        default=30.0, gt=0, description="Age at which a vote no longer counts."
+    )
+    review_timeout_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="How long a person has to answer a manual review before it is rejected.",
+    )
+    batch_messages: int = Field(
+        default=512, ge=1, description="Messages that one ledger transaction takes in at most."
+    )
+
+
+class TradingSettings(_Group):
+    """The portfolio, the controls in the order path and the paper venue."""
+
+    starting_cash: Decimal = Field(
+        default=Decimal(1_000_000), gt=0, description="Cash of a new paper portfolio (USD)."
+    )
+    maximum_order_value: Decimal = Field(
+        default=Decimal(250_000), gt=0, description="Largest notional of one order (USD)."
+    )
+    maximum_position_fraction: Decimal = Field(
+        default=Decimal("0.30"), gt=0, description="Largest position as a fraction of equity."
+    )
+    maximum_gross_exposure: Decimal = Field(
+        default=Decimal("1.0"), gt=0, description="Sum of absolute positions over equity."
+    )
+    maximum_participation_rate: Decimal = Field(
+        default=Decimal("0.05"),
+        gt=0,
+        le=1,
+        description="Largest share of a bar's volume that one fill may take.",
+    )
+    price_collar: Decimal = Field(
+        default=Decimal("0.10"),
+        gt=0,
+        description="Largest distance of an order's price from the last price, as a fraction.",
+    )
+    maximum_drawdown: Decimal = Field(
+        default=Decimal("0.25"),
+        gt=0,
+        le=1,
+        description="Drawdown from the high-water mark at which trading is only reducing.",
+    )
+    half_spread_bps: Decimal = Field(
+        default=Decimal(2),
+        ge=0,
+        description="Half-spread that the paper venue charges where the data has no quotes (bps).",
+    )
+    impact_coefficient: Decimal = Field(
+        default=Decimal("0.1"),
+        ge=0,
+        description="Square-root impact in daily volatilities at a participation rate of 1.",
+    )
+    fee_per_share: Decimal = Field(
+        default=Decimal("0.0035"), ge=0, description="Commission per share (USD)."
+    )
+
+
+class ServingSettings(_Group):
+    """The agents' services."""
+
+    host: str = Field(default="127.0.0.1", description="Address the agents' services listen on.")
+    first_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_531,
+        description="Port of the first agent's service; the others follow. 0 takes free ports.",
+    )
+    input_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long an agent waits for a bar or portfolio that a proposal refers to.",
+    )
+    maximum_model_age_days: int = Field(
+        default=400, ge=1, description="Age of the training data's end at which an agent abstains."
+    )
+
+
+class Settings(BaseSettings):
+    """All settings; every field is documented and `quorum doctor` prints them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter=_DELIMITER, extra="forbid", frozen=True
+    )
+
+    home: Path = Field(
+        default_factory=_default_home, description="State folder: databases, models, reports, logs."
+    )
+    profile: Profile = Field(
+        default=Profile.EMBEDDED,
+        description="embedded (nothing to install), services (your servers), cluster.",
+    )
+    bus_url: str = Field(
+        default="",
+        description="Redis or Valkey URL; empty starts the embedded one.",
+    )
+    ledger_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="PostgreSQL URL (postgresql+psycopg://); empty starts the embedded one.",
+    )
+    mlflow_tracking_uri: str = Field(
+        default="",
+        description="MLflow tracking and registry URI; empty uses sqlite below the state folder.",
+    )
+    partitions: int = Field(
+        default=1, ge=1, le=256, description="Partitions of each stream; one writer each."
+    )
+    clock: Literal["system", "event"] = Field(
+        default="system",
+        description="system: wall clock; event: time comes from the messages (replays, the demo).",
+    )
+    seed: int = Field(default=7, ge=0, description="Seed of everything that is random.")
+    data_folder: Path | None = Field(
+        default=None,
+        description="Folder with your own bars (Parquet or CSV); empty uses the packaged sample.",
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, JSON elsewhere."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level that is logged."
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_535,
+        description="Port of this process's /metrics, /livez and /readyz; 0 takes a free one.",
+    )
+    consensus: ConsensusSettings = Field(
+        default=ConsensusSettings(), description="The voting rule."
+    )
+    trading: TradingSettings = Field(
+        default=TradingSettings(), description="Portfolio, controls, paper venue."
+    )
+    serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
+
+
+def setting_names() -> dict[str, str]:
+    """Return environment variable → description for every setting."""
+    names: dict[str, str] = {}
+    for name, field in Settings.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, _Group):
+            for inner_name, inner_field in inner.model_fields.items():
+                key = f"{PREFIX}{name}{_DELIMITER}{inner_name}".upper()
+                names[key] = inner_field.description or ""
+        else:
+            names[f"{PREFIX}{name}".upper()] = field.description or ""
+    return names
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the settings from the environment; `overrides` win.
+
+    Raises
+    ------
+    ConfigurationError
+        If a ``QUORUM_*`` variable has an unknown name or a value of the wrong type.
+    """
+    known = setting_names()
+    for name in sorted(os.environ):
+        if name.upper().startswith(PREFIX) and name.upper() not in known:
+            near = get_close_matches(name.upper(), list(known), n=1)
+            hint = f"Did you mean {near[0]}?" if near else "See `quorum doctor --settings`."
+            raise ConfigurationError(f"{name} is not a setting of Quorum.", next_step=hint)
+    try:
+        return Settings(**overrides)  # type: ignore[arg-type]
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        name = PREFIX + _DELIMITER.join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(
+            f"{name} has a wrong value: {first['msg']} (got {first['input']!r}).",
+            next_step=f"{known.get(name, 'See `quorum doctor --settings`.')} Mend or unset it.",
+        ) from None

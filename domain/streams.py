@@ -1,0 +1,29 @@
+"""Names of the streams, and which partition a symbol belongs to."""
+
+from enum import StrEnum
+from zlib import crc32
+
+
+class Stream(StrEnum):
+    """A stream of messages; each is split into partitions by symbol."""
+
+    MARKET = "market.bars"
+    NEWS = "market.news"
+    PROPOSALS = "proposals"
+    VOTES = "votes"
+    TIME = "time"
+    REVIEWS = "reviews"
+    DECISIONS = "decisions"
+    ORDERS = "orders"
+    EXECUTIONS = "executions"
+    PORTFOLIO = "portfolio"
+    EXPERIENCES = "experiences"
+    DEAD_LETTERS = "dead-letters"
+
+
+def partition_of(symbol: str, partitions: int) -> int:
+    """Return the partition (0 … partitions - 1) that keeps `symbol`'s messages in order.
+
+    CRC-32, because Python's own hash of a string differs between processes.
+    """
+    return crc32(symbol.encode()) % partitions

@@ -1,0 +1,243 @@
+"""Proposals, votes and what the consensus made of them."""
+
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Annotated
+
+import msgspec
+
+from domain.market import Symbol
+from domain.messages import Message, Value, message_type, set_field, utc
+from domain.money import canonical, not_negative, positive
+from domain.portfolio import Portfolio
+
+MILLION = 1_000_000
+
+Score = Annotated[int, msgspec.Meta(ge=0, le=100)]
+ConfidencePpm = Annotated[int, msgspec.Meta(ge=0, le=MILLION)]
+
+
+class AgentId(StrEnum):
+    """The four specialists."""
+
+    MARKET_ANALYST = "market_analyst"
+    RISK_MANAGER = "risk_manager"
+    PORTFOLIO_OPTIMIZER = "portfolio_optimizer"
+    EXECUTION = "execution"
+
+
+class Action(StrEnum):
+    """What a proposal wants done."""
+
+    BUY = "BUY"
+    SELL = "SELL"
+    HOLD = "HOLD"
+
+
+def confidence_ppm(probability: float) -> int:
+    """Return a probability (0–1) in whole millionths, rounded half to even.
+
+    Raises
+    ------
+    ValueError
+        If it is NaN or outside 0–1.
+    """
+    if not 0.0 <= probability <= 1.0:
+        raise ValueError(f"confidence must lie in 0..1, not {probability!r}")
+    return round(probability * MILLION)
+
+
+class _Confident:
+    """A confidence kept in whole millionths, so that the rule is exact integer arithmetic."""
+
+    confidence_ppm: int
+
+    @property
+    def confidence(self) -> float:
+        """Calibrated probability (0–1) that the verdict proves right."""
+        return self.confidence_ppm / MILLION
+
+
+@message_type
+class TradingProposal(Message, _Confident, frozen=True, kw_only=True):
+    """What the Market Analyst wants to trade; its `message_id` is the proposal id.
+
+    Parameters
+    ----------
+    symbol, action, quantity
+        The trade; quantity in units of the instrument, 0 for HOLD.
+    reference_price
+        The last price the proposer saw.
+    price_target
+        Where it expects the price at the horizon.
+    horizon_days
+        Trading days until the target.
+    rationale
+        The drivers with numbers, in a trader's words.
+    confidence_ppm
+        Calibrated probability, in millionths, that the action earns after costs.
+    risk_metrics
+        Named measures the proposer used, quantised.
+    features
+        Feature name → value it cites, quantised.
+    portfolio
+        The portfolio the proposal was made for: votes are functions of it.
+    model_version, data_version
+        Which model proposed, from which data.
+    """
+
+    symbol: Symbol
+    action: Action
+    quantity: Decimal
+    reference_price: Decimal
+    price_target: Decimal
+    horizon_days: Annotated[int, msgspec.Meta(ge=1)]
+    rationale: str
+    confidence_ppm: ConfidencePpm
+    risk_metrics: dict[str, Decimal] = {}
+    features: dict[str, Decimal] = {}
+    portfolio: Portfolio
+    model_version: str
+    data_version: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check = not_negative if self.action is Action.HOLD else positive
+        set_field(self, "quantity", check(self.quantity, "quantity"))
+        set_field(self, "reference_price", positive(self.reference_price, "reference_price"))
+        set_field(self, "price_target", positive(self.price_target, "price_target"))
+        set_field(self, "risk_metrics", {k: canonical(v) for k, v in self.risk_metrics.items()})
+        set_field(self, "features", {k: canonical(v) for k, v in self.features.items()})
+
+    @property
+    def proposal_id(self) -> str:
+        """The id that votes and the decision refer to."""
+        return self.message_id
+
+
+@message_type
+class Vote(Message, _Confident, frozen=True, kw_only=True):
+    """One agent's verdict on one proposal.
+
+    Parameters
+    ----------
+    agent_id
+        Who votes; the engine, not the decoder, refuses an unknown agent.
+    score
+        0–100: how much the agent supports executing; 50 indifferent, 75 its own validated
+        acceptance threshold.
+    confidence_ppm
+        Calibrated probability, in millionths, that this verdict proves right.
+    risk_assessment
+        Named measures behind the verdict, quantised.
+    veto
+        Name of the hard limit that is breached; no score of the others outweighs it.
+    abstention
+        Why the agent has no say on this proposal (model too old, inputs missing); not counted.
+    """
+
+    agent_id: str
+    proposal_id: str
+    symbol: Symbol
+    score: Score
+    confidence_ppm: ConfidencePpm
+    rationale: str
+    risk_assessment: dict[str, Decimal] = {}
+    model_version: str
+    veto: str = ""
+    abstention: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        set_field(
+            self, "risk_assessment", {k: canonical(v) for k, v in self.risk_assessment.items()}
+        )
+
+
+class Outcome(StrEnum):
+    """What the consensus decided."""
+
+    EXECUTE = "EXECUTE"
+    REJECT = "REJECT"
+    MANUAL_REVIEW = "MANUAL_REVIEW"
+
+
+class Thresholds(Value, frozen=True, kw_only=True):
+    """The rule's two limits; both are inclusive on the executing side."""
+
+    execute_at_weighted_score: Decimal = Decimal(75)
+    review_above_variance: Decimal = Decimal(40)
+
+
+class CountedVote(Value, frozen=True, kw_only=True):
+    """A vote as it entered the rule; `weight` is its share of all confidence, quantised."""
+
+    agent_id: str
+    message_id: str
+    score: Score
+    confidence_ppm: ConfidencePpm
+    weight: Decimal
+    rationale: str
+    risk_assessment: dict[str, Decimal]
+    model_version: str
+    veto: str = ""
+
+
+class IgnoredVote(Value, frozen=True, kw_only=True):
+    """A vote that was not counted, and why."""
+
+    agent_id: str
+    message_id: str
+    reason: str
+
+
+@message_type
+class ConsensusResult(Message, frozen=True, kw_only=True):
+    """A decision; its `message_id` is the decision id.
+
+    Parameters
+    ----------
+    outcome, reason
+        What was decided, and the typed reason (``consensus``, ``no_quorum``, ``hold``, ``veto`` …).
+    weighted_score, variance
+        The rule's two figures, quantised; absent where nothing could be counted.
+    participation
+        Number of counted votes (0–4).
+    degraded
+        Fewer than four votes counted.
+    """
+
+    proposal: TradingProposal
+    outcome: Outcome
+    reason: str
+    weighted_score: Decimal | None
+    variance: Decimal | None
+    participation: Annotated[int, msgspec.Meta(ge=0, le=4)]
+    degraded: bool
+    counted: tuple[CountedVote, ...]
+    ignored: tuple[IgnoredVote, ...]
+    rule_version: str
+    thresholds: Thresholds
+
+    @property
+    def decision_id(self) -> str:
+        """The id that orders derive from."""
+        return self.message_id
+
+
+@message_type
+class ReviewVerdict(Message, frozen=True, kw_only=True):
+    """A person's answer to a decision that was sent to manual review."""
+
+    decision_id: str
+    approved: bool
+    actor: str
+    reason: str
+    price_now: Decimal
+    decided_at: datetime
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        set_field(self, "price_now", positive(self.price_now, "price_now"))
+        set_field(self, "decided_at", utc(self.decided_at, "decided_at"))

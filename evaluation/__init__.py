@@ -1,0 +1,1 @@
+"""Whether it was any good: performance, calibration, tests with error rates, reports."""

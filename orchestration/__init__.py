@@ -1,0 +1,1 @@
+"""Dagster definitions, the `quorum` command line, and what starts what."""

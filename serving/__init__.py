@@ -1,0 +1,1 @@
+"""One BentoML service per agent."""

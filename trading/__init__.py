@@ -1,0 +1,1 @@
+"""Orders, pre-trade controls, the gateway, the portfolio and the paper venue."""
