@@ -1,7 +1,7 @@
 """Exactness, decided once: prices, quantities and money are `Decimal` in whole billionths.
 
 A value has one form: at most nine places, rounded half to even when it enters, no trailing
-zeros, no exponent, no negative zero. Equal values therefore have equal bytes, in JSON, in
+zeros, no positive exponent, no negative zero. Equal values therefore have equal bytes, in JSON, in
 PostgreSQL (``numeric``) and under a hash. Statistics and model inputs are floats; they become
 Decimals here, once, before anything is ordered or recorded.
 """
