@@ -33,8 +33,26 @@ $(VENV)/development.stamp: $(VENV)/product.stamp requirements-dev.lock
 
 setup: $(VENV)/product.stamp  ## Set everything up, into .venv.
 
-demo: setup  ## Run the whole loop on the packaged sample and open-ready report.
+demo: setup  ## Run the whole loop on the packaged sample, and write its report.
 	$(BIN)/quorum demo
+
+test: $(VENV)/development.stamp  ## Run the tests.
+	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
+
+lint: $(VENV)/development.stamp  ## Lint, and check the format.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/development.stamp  ## Check the types.
+	$(BIN)/pyright
+
+contracts: $(VENV)/development.stamp  ## Check which room imports which.
+	$(BIN)/lint-imports
+
+package: $(VENV)/development.stamp  ## Build a wheel and try it in a clean environment.
+	UV=$(abspath $(UV)) TORCH="$(TORCH)" bash .ci/check-package
+
+check: test lint types contracts package  ## Everything that CI checks.
 
 lock:  ## Resolve the dependencies again and write both lock files.
 	echo 'torch==$(TORCH_VERSION)+cpu' > .torch-constraint
@@ -45,3 +63,6 @@ lock:  ## Resolve the dependencies again and write both lock files.
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  --group dev --output-file requirements-dev.lock
 	rm -f .torch-constraint
+
+clean:  ## Remove the virtual environment and what tools left behind.
+	rm -rf $(VENV) dist .pytest_cache .hypothesis .ruff_cache .import_linter_cache

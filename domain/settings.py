@@ -16,6 +16,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from domain.errors import ConfigurationError
 
 PREFIX = "QUORUM_"
+#: Variables of the test suite, which are not settings of the product.
+TEST_PREFIX = "QUORUM_TEST_"
 _DELIMITER = "__"
 
 
@@ -219,6 +221,8 @@ def load_settings(**overrides: object) -> Settings:
     """
     known = setting_names()
     for name in sorted(os.environ):
+        if name.upper().startswith(TEST_PREFIX):
+            continue
         if name.upper().startswith(PREFIX) and name.upper() not in known:
             near = get_close_matches(name.upper(), list(known), n=1)
             hint = f"Did you mean {near[0]}?" if near else "See `quorum doctor --settings`."

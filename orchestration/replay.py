@@ -1,0 +1,117 @@
+"""Feed recorded bars to the live plane at the pace at which it drains them.
+
+One bar at a time, and the next only when every stage has finished with the last: gateway marks
+and fills, the analyst proposes, four agents vote, the consensus decides, the gateway orders. So a
+replay takes the live path, over the real bus, and is deterministic all the same.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import polars as pl
+import structlog
+
+from domain.identity import derive_id
+from domain.market import MarketData, Tick
+from domain.money import canonical
+from domain.ports.bus import MessageBus
+from domain.streams import Stream, partition_of
+from domain.voting import AgentId
+
+_log = structlog.get_logger(__name__)
+
+#: Every stage of the live plane in the order in which a bar passes them: (group, stream).
+STAGES: tuple[tuple[str, Stream], ...] = (
+    ("gateway", Stream.MARKET),
+    (f"agent.{AgentId.MARKET_ANALYST}", Stream.MARKET),
+    *((f"agent.{agent}", Stream.PROPOSALS) for agent in AgentId),
+    ("consensus", Stream.PROPOSALS),
+    ("consensus", Stream.VOTES),
+    ("consensus", Stream.TIME),
+    ("gateway", Stream.DECISIONS),
+)
+
+_POLL_SECONDS = 0.001
+
+
+def market_data(bars: pl.DataFrame) -> Iterable[MarketData]:
+    """Yield the bars' messages in order of (timestamp, symbol).
+
+    Parameters
+    ----------
+    bars
+        Columns symbol, timestamp (UTC, the bar's close), open, high, low, close, volume.
+    """
+    for row in bars.sort("timestamp", "symbol").iter_rows(named=True):
+        identity = derive_id("bar", row["symbol"], row["timestamp"].isoformat())
+        close, high, low = (Decimal(repr(round(row[name], 6))) for name in ("close", "high", "low"))
+        opening = Decimal(repr(round(row["open"], 6)))
+        yield MarketData(
+            message_id=identity,
+            correlation_id=identity,
+            occurred_at=row["timestamp"],
+            symbol=row["symbol"],
+            observed_at=row["timestamp"],
+            price=close,
+            open=opening,
+            high=max(high, opening, close),
+            low=min(low, opening, close),
+            volume=canonical(round(row["volume"], 3)),
+        )
+
+
+class Replay:
+    """Publishes bars and waits for the plane.
+
+    Parameters
+    ----------
+    bus
+        The live plane's bus.
+    partitions
+        How many partitions each stream has.
+    stage_timeout_seconds
+        How long one stage may take before the replay goes on without it (it is logged, and a
+        tick of logical time then closes the round by the rule of degraded participation).
+    """
+
+    def __init__(
+        self, bus: MessageBus, partitions: int, *, stage_timeout_seconds: float = 60.0
+    ) -> None:
+        self._bus = bus
+        self._partitions = partitions
+        self._timeout = stage_timeout_seconds
+
+    async def feed(self, bars: pl.DataFrame) -> AsyncIterator[MarketData]:
+        """Publish every bar in turn; yields each one after the plane has drained it."""
+        latest = None
+        for data in market_data(bars):
+            if latest is not None and data.occurred_at > latest:
+                await self.close_rounds(latest)
+            latest = data.occurred_at
+            partition = partition_of(data.symbol, self._partitions)
+            await self._bus.publish(Stream.MARKET, partition, data)
+            await self.drain(partition)
+            yield data
+        if latest is not None:
+            await self.close_rounds(latest)
+
+    async def close_rounds(self, moment: datetime) -> None:
+        """Let logical time pass the voting deadline, so that no round stays open overnight."""
+        after = moment + timedelta(hours=1)
+        for partition in range(self._partitions):
+            identity = derive_id("tick", partition, after.isoformat())
+            tick = Tick(message_id=identity, correlation_id=identity, occurred_at=after)
+            await self._bus.publish(Stream.TIME, partition, tick)
+            await self.drain(partition)
+
+    async def drain(self, partition: int) -> None:
+        """Wait until each stage in turn has finished with everything on `partition`."""
+        for group, stream in STAGES:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    while (await self._bus.backlog(group, stream, partition)).total:
+                        await asyncio.sleep(_POLL_SECONDS)
+            except TimeoutError:
+                _log.warning("stage did not finish in time", group=group, stream=stream)
