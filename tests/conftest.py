@@ -1,6 +1,5 @@
 """What every test may use."""
 
-from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[None]:
+def _private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's state folder."""
     monkeypatch.setenv("QUORUM_HOME", str(tmp_path / "quorum"))
-    yield

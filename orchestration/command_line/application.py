@@ -17,7 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
-    help="Quorum: four agents vote on every trade; every decision is governed, recorded, replayable.",
+    help="Four agents vote on every trade; every decision is governed, recorded and replayable.",
 )
 audit = typer.Typer(no_args_is_help=True, help="Check the record.")
 app.add_typer(audit, name="audit")
@@ -36,6 +36,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 (typer's callback)
 
 @app.callback()
 def _options(
+    *,
     debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks.")] = False,
     version_: Annotated[
         bool,
