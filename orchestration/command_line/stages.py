@@ -1,0 +1,69 @@
+"""Say what is being done: a moving bar on a terminal, one line a stage in a pipe."""
+
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+
+
+@dataclass
+class Stage:
+    """A running stage; `detail` ends up in its line, `advance` moves its bar."""
+
+    title: str
+    detail: str = ""
+    _progress: Progress | None = None
+    _task: TaskID = TaskID(0)
+
+    def advance(self, done: float, total: float, detail: str = "") -> None:
+        """Show how far the stage is."""
+        self.detail = detail or self.detail
+        if self._progress is not None:
+            self._progress.update(
+                self._task, completed=done, total=total, detail=detail or self.detail
+            )
+
+    def say(self, detail: str) -> None:
+        """Set what the stage's line tells."""
+        self.detail = detail
+        if self._progress is not None:
+            self._progress.update(self._task, detail=detail)
+
+
+@dataclass
+class Stages:
+    """The stages of a long command, with the time each took."""
+
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, title: str) -> Generator[Stage]:
+        """Run one stage: its bar while it runs, its line when it ends."""
+        started = time.monotonic()
+        if self.console.is_terminal:
+            bar = Progress(
+                SpinnerColumn(),
+                TextColumn("{task.description:<34}"),
+                BarColumn(bar_width=24),
+                TimeElapsedColumn(),
+                TextColumn("[dim]{task.fields[detail]}"),
+                console=self.console,
+                transient=True,
+            )
+            with bar:
+                task = bar.add_task(title, total=None, detail="")
+                stage = Stage(title, _progress=bar, _task=task)
+                yield stage
+        else:
+            stage = Stage(title)
+            yield stage
+        self.seconds[title] = time.monotonic() - started
+        self.console.print(
+            f"[green]✓[/green] {title:<34} {self.seconds[title]:6.1f} s  {stage.detail}",
+            highlight=False,
+            soft_wrap=True,
+        )
