@@ -75,3 +75,15 @@ class ModelRefused(QuorumError):
     """Model artefacts are incomplete, altered, of another agent, or of a wrong shape."""
 
     exit_code = 6
+
+
+class SequenceConflict(QuorumError):
+    """A commit expected another last sequence than the log has: a second writer, or a fault."""
+
+    exit_code = 5
+
+
+class Fenced(QuorumError):
+    """Another process holds the partition by now; this one must stop writing."""
+
+    exit_code = 7

@@ -73,6 +73,18 @@ class Metric(Enum):
         ("agent",),
         (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
     )
+    REALISED_BRIER = MetricSpec(
+        "quorum_agent_realised_brier_score",
+        "gauge",
+        "Brier score of an agent's confidence against realised outcomes since its start.",
+        ("agent",),
+    )
+    REALISED_HIT_RATE = MetricSpec(
+        "quorum_agent_realised_hit_rate",
+        "gauge",
+        "Share of an agent's verdicts that proved right since its start.",
+        ("agent",),
+    )
     PROPOSALS = MetricSpec("quorum_proposals_total", "counter", "Proposals made.", ("action",))
     INPUT_TIMEOUTS = MetricSpec(
         "quorum_input_timeouts_total",
@@ -92,6 +104,12 @@ class Metric(Enum):
         "Times a service fell back to its last good model.",
         ("agent", "reason"),
     )
+    REQUESTS = MetricSpec(
+        "quorum_requests_total", "counter", "HTTP requests answered.", ("route", "status")
+    )
+    REQUEST_SECONDS = MetricSpec(
+        "quorum_request_seconds", "histogram", "Duration of an HTTP request.", ("route",)
+    )
     ORDERS = MetricSpec("quorum_orders_total", "counter", "Orders by status reached.", ("status",))
     DENIALS = MetricSpec(
         "quorum_order_denials_total",
@@ -100,6 +118,9 @@ class Metric(Enum):
         ("control",),
     )
     FILLS = MetricSpec("quorum_fills_total", "counter", "Fills booked.", ("side",))
+    TRADING_STATE = MetricSpec(
+        "quorum_trading_state", "gauge", "0 active, 1 only reducing, 2 halted."
+    )
     EQUITY = MetricSpec("quorum_portfolio_equity", "gauge", "Cash plus positions at the mark.")
     ROWS_QUARANTINED = MetricSpec(
         "quorum_rows_quarantined_total", "counter", "Rows set aside by a data check.", ("reason",)

@@ -4,6 +4,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
+from domain.errors import InvalidValue
 from domain.market import Symbol
 from domain.messages import Message, Value, message_type, set_field, utc
 from domain.money import ZERO, canonical, not_negative, positive
@@ -93,6 +94,32 @@ class OrderUpdated(Message, frozen=True, kw_only=True):
     status: OrderStatus
     reason: str = ""
     denial: Denial | None = None
+
+
+@message_type
+class TradingStateRequested(Message, frozen=True, kw_only=True):
+    """A person asks for a trading state; who and why are required."""
+
+    state: TradingState
+    actor: str
+    reason: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.actor.strip() or not self.reason.strip():
+            raise InvalidValue(
+                "A trading state is asked for without an actor or a reason.",
+                next_step="Say who asks for it and why.",
+            )
+
+
+@message_type
+class TradingStateChanged(Message, frozen=True, kw_only=True):
+    """Trading is in `state` from now on; `actor` is a person, or the control that tripped."""
+
+    state: TradingState
+    actor: str
+    reason: str
 
 
 @message_type

@@ -68,6 +68,6 @@ class Portfolio(Value, frozen=True, kw_only=True):
 
 @message_type
 class PortfolioUpdated(Message, frozen=True, kw_only=True):
-    """The gateway's portfolio after a bar was marked, a fill booked or cash reserved."""
+    """The gateway's portfolio after a bar: its fills booked, its price marked."""
 
     portfolio: Portfolio

@@ -4,13 +4,14 @@ Groups use two underscores: ``QUORUM_CONSENSUS__VOTE_DEADLINE_SECONDS=2``.
 """
 
 import os
+from datetime import date
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigurationError
@@ -86,6 +87,11 @@ class TradingSettings(_Group):
     maximum_gross_exposure: Decimal = Field(
         default=Decimal("1.0"), gt=0, description="Sum of absolute positions over equity."
     )
+    maximum_value_at_risk: Decimal = Field(
+        default=Decimal("0.04"),
+        gt=0,
+        description="Largest 1-day 99 % value at risk as a fraction of equity.",
+    )
     maximum_participation_rate: Decimal = Field(
         default=Decimal("0.05"),
         gt=0,
@@ -96,6 +102,17 @@ class TradingSettings(_Group):
         default=Decimal("0.10"),
         gt=0,
         description="Largest distance of an order's price from the last price, as a fraction.",
+    )
+    maximum_price_age_seconds: float = Field(
+        default=432_000.0,
+        gt=0,
+        description="Age of a symbol's last price at which its orders are denied "
+        "(5 days: a daily bar over a long weekend).",
+    )
+    reservation_buffer: Decimal = Field(
+        default=Decimal("0.01"),
+        ge=0,
+        description="Cash reserved above a buy's value for the gap until it fills, as a fraction.",
     )
     maximum_drawdown: Decimal = Field(
         default=Decimal("0.25"),
@@ -121,7 +138,7 @@ class TradingSettings(_Group):
 class ServingSettings(_Group):
     """The agents' services."""
 
-    host: str = Field(default="127.0.0.1", description="Address the agents' services listen on.")
+    host: str = Field(default="127.0.0.1", description="Address that every process listens on.")
     first_port: int = Field(
         default=0,
         ge=0,
@@ -133,8 +150,70 @@ class ServingSettings(_Group):
         gt=0,
         description="How long an agent waits for a bar or portfolio that a proposal refers to.",
     )
+    model_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="How often a service looks whether another model was promoted, or taken back.",
+    )
+    history_until: AwareDatetime | None = Field(
+        default=None,
+        description="End of the history that agents start with; empty takes all that is stored.",
+    )
     maximum_model_age_days: int = Field(
         default=400, ge=1, description="Age of the training data's end at which an agent abstains."
+    )
+
+
+class QualitySettings(_Group):
+    """When data is good enough to train and trade on."""
+
+    exchange: str = Field(
+        default="XNYS",
+        description="Exchange whose sessions bars are checked against (a code such as XNYS, 24/7).",
+    )
+    maximum_missing_fraction: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Share of sessions without a good bar from which a symbol is withheld.",
+    )
+    maximum_gap_sessions: int = Field(
+        default=10, ge=0, description="Sessions in a row without a good bar that a symbol may have."
+    )
+    maximum_quarantined_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of all rows in quarantine from which nothing is trained.",
+    )
+
+
+class TrainingSettings(_Group):
+    """What the models learn from, and when a champion is judged stale."""
+
+    until: date | None = Field(
+        default=None,
+        description="Only data before this day is learned from; empty: 2012-09-01 for the packaged "
+        "sample, the day after the last bar for your own data.",
+    )
+    maximum_feature_drift: float = Field(
+        default=0.25,
+        gt=0,
+        description="Population stability index of a feature above which monitoring warns.",
+    )
+    experiences_per_retraining: int = Field(
+        default=50, ge=1, description="New experiences that start a retraining."
+    )
+
+
+class PlatformSettings(_Group):
+    """What `quorum up` runs beside the live plane."""
+
+    dagster_port: int = Field(
+        default=3000, ge=1, le=65_535, description="Port of Dagster's web page (`quorum up`)."
+    )
+    mlflow_port: int = Field(
+        default=5000, ge=1, le=65_535, description="Port of MLflow's web page (`quorum up`)."
     )
 
 
@@ -191,8 +270,17 @@ class Settings(BaseSettings):
     consensus: ConsensusSettings = Field(
         default=ConsensusSettings(), description="The voting rule."
     )
+    platform: PlatformSettings = Field(
+        default=PlatformSettings(), description="What `quorum up` runs beside the live plane."
+    )
     trading: TradingSettings = Field(
         default=TradingSettings(), description="Portfolio, controls, paper venue."
+    )
+    training: TrainingSettings = Field(
+        default=TrainingSettings(), description="What models learn from."
+    )
+    quality: QualitySettings = Field(
+        default=QualitySettings(), description="Limits of the data checks."
     )
     serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
 
@@ -236,3 +324,22 @@ def load_settings(**overrides: object) -> Settings:
             f"{name} has a wrong value: {first['msg']} (got {first['input']!r}).",
             next_step=f"{known.get(name, 'See `quorum doctor --settings`.')} Mend or unset it.",
         ) from None
+
+
+def as_environment(settings: Settings) -> dict[str, str]:
+    """Return the variables from which a child process reads these settings again.
+
+    Secrets are among them, so hand it to a child's environment and nowhere else.
+    """
+    variables: dict[str, str] = {}
+    for name, value in settings:
+        key = f"{PREFIX}{name}".upper()
+        if isinstance(value, _Group):
+            for inner_name, inner_value in value:
+                if inner_value is not None:
+                    variables[f"{key}{_DELIMITER}{inner_name}".upper()] = str(inner_value)
+        elif isinstance(value, SecretStr):
+            variables[key] = value.get_secret_value()
+        elif value is not None:
+            variables[key] = str(value)
+    return variables

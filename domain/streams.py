@@ -14,6 +14,7 @@ class Stream(StrEnum):
     TIME = "time"
     REVIEWS = "reviews"
     DECISIONS = "decisions"
+    TRADING_STATE = "trading.state"
     ORDERS = "orders"
     EXECUTIONS = "executions"
     PORTFOLIO = "portfolio"

@@ -13,7 +13,8 @@ class Delivery(Value, frozen=True, kw_only=True):
     Parameters
     ----------
     stream, partition, position
-        Where they stood; positions of one partition compare in order (`PositionOrder`).
+        Where they stood; positions of one partition rise, compared as
+        the two integers of ``<number>-<addition>``.
     data
         The bytes, undecoded, so that a malformed message can be kept as it was.
     attempts

@@ -1,7 +1,7 @@
 import pytest
 
 from domain.errors import ConfigurationError
-from domain.settings import load_settings, setting_names
+from domain.settings import as_environment, load_settings, setting_names
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch):
@@ -39,3 +39,11 @@ def test_every_setting_is_documented():
 def test_no_secret_shows_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("QUORUM_LEDGER_URL", "postgresql+psycopg://user:hunter2@localhost/quorum")
     assert "hunter2" not in repr(load_settings())
+
+
+def test_a_child_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("QUORUM_LEDGER_URL", "postgresql+psycopg://user:hunter2@localhost/quorum")
+    settings = load_settings(seed=11, clock="event", profile="services")
+    for name, value in as_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings

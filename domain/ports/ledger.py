@@ -1,0 +1,255 @@
+"""The record: named logs of events, each partition gap-free and chained, committed with its inputs.
+
+One partition of one log has one writer, which holds its lease. A commit is all or nothing:
+events, the positions of the inputs they came from, and what is to be published for them.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Protocol
+
+from domain.messages import Message, Value, decode
+from domain.ports.bus import Delivery
+from domain.streams import Stream
+
+GENESIS = bytes(32)
+"""The hash before a log's first event."""
+
+
+class Log(StrEnum):
+    """The named logs."""
+
+    DECISIONS = "decisions"
+    ORDERS = "orders"
+
+
+class Lease(Value, frozen=True, kw_only=True):
+    """The right to write one partition of one log.
+
+    Parameters
+    ----------
+    token
+        Fencing token: grows with every holder, and a commit under an older one is refused.
+    sequence
+        The log's last sequence when the lease was taken.
+    """
+
+    log: str
+    partition: int
+    token: int
+    sequence: int
+
+
+class Offset(Value, frozen=True, kw_only=True):
+    """How far one partition of one stream was taken in."""
+
+    stream: Stream
+    partition: int
+    position: str
+
+
+class Outgoing(Value, frozen=True, kw_only=True):
+    """A message to publish once its transaction is committed."""
+
+    stream: Stream
+    partition: int
+    message: Message
+
+
+class OutboxItem(Value, frozen=True, kw_only=True):
+    """A committed message that waits to be published, numbered per stream and partition."""
+
+    stream: Stream
+    partition: int
+    sequence: int
+    message: Message
+
+
+class Recorded(Value, frozen=True, kw_only=True):
+    """A committed event: its canonical bytes, and the chain's hash up to and including it."""
+
+    log: str
+    partition: int
+    sequence: int
+    data: bytes
+    hash: bytes
+
+    @property
+    def message(self) -> Message:
+        """The event itself."""
+        return decode(self.data)
+
+
+class Input(Value, frozen=True, kw_only=True):
+    """A journalled input: bytes in the order in which they were handled."""
+
+    number: int
+    stream: Stream
+    partition: int
+    position: str
+    data: bytes
+
+
+class Snapshot(Value, frozen=True, kw_only=True):
+    """A handler's state after `inputs` journalled inputs, in the handler's own bytes."""
+
+    inputs: int
+    data: bytes
+
+
+class DeadLetter(Value, frozen=True, kw_only=True):
+    """A message that could not be processed, kept as it came.
+
+    Parameters
+    ----------
+    stream, partition, position, attempts
+        Where it stood and how often it was tried.
+    reason, trace
+        The refusal in one sentence, and where it arose.
+    data
+        The original bytes.
+    """
+
+    stream: Stream
+    partition: int
+    position: str
+    reason: str
+    attempts: int
+    data: bytes
+    trace: str = ""
+
+
+class Ignored(Value, frozen=True, kw_only=True):
+    """A valid message without effect (late, duplicate, unknown proposal), and why."""
+
+    message: Message
+    reason: str
+
+
+class Commit(Value, frozen=True, kw_only=True):
+    """What one transaction writes.
+
+    Parameters
+    ----------
+    expected_sequence
+        The log's last sequence as the writer knows it.
+    offsets
+        The inputs taken in, up to these positions.
+    inputs
+        The same inputs to journal, in the order in which they were handled.
+    events
+        Appended to the log, in order.
+    outbox, dead_letters, ignored
+        To publish, to show to a person, and to account for.
+    snapshot
+        The handler's state after `inputs`; recovery starts here.
+    """
+
+    expected_sequence: int
+    offsets: tuple[Offset, ...] = ()
+    inputs: tuple[Delivery, ...] = ()
+    events: tuple[Message, ...] = ()
+    outbox: tuple[Outgoing, ...] = ()
+    dead_letters: tuple[DeadLetter, ...] = ()
+    ignored: tuple[Ignored, ...] = ()
+    snapshot: bytes | None = None
+
+
+class Committed(Value, frozen=True, kw_only=True):
+    """What a commit made: the log's last sequence, and what is now to be published."""
+
+    sequence: int
+    outbox: tuple[OutboxItem, ...]
+
+
+class Head(Value, frozen=True, kw_only=True):
+    """Where one partition of a log ends."""
+
+    log: str
+    partition: int
+    sequence: int
+    hash: bytes
+
+
+class Ledger(Protocol):
+    """Transactions on logs, and reading them.
+
+    Raises
+    ------
+    domain.errors.RecordUnavailable
+        From any method, when the database can't be reached; calling again is safe.
+    """
+
+    async def acquire(self, log: str, partition: int) -> Lease:
+        """Wait until no other process writes this partition, and become its writer."""
+        ...
+
+    async def release(self, lease: Lease) -> None:
+        """Let another process write the partition."""
+        ...
+
+    async def commit(self, lease: Lease, commit: Commit) -> Committed:
+        """Write everything in one transaction, or nothing.
+
+        Repeating a commit whose outcome was not heard has no further effect.
+
+        Raises
+        ------
+        domain.errors.Fenced
+            If another process took the lease meanwhile.
+        domain.errors.SequenceConflict
+            If the log does not end at `commit.expected_sequence`.
+        """
+        ...
+
+    async def unpublished(
+        self, log: str, partition: int, *, limit: int = 1000
+    ) -> Sequence[OutboxItem]:
+        """Return what this log's writer committed but did not mark as published, in order."""
+        ...
+
+    async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:
+        """Remember that `items`, and all before them on their streams, were published."""
+        ...
+
+    async def events(
+        self, log: str, partition: int, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[Recorded]:
+        """Return events with a sequence above `after`, in order."""
+        ...
+
+    async def contains(self, log: str, message_id: str) -> bool:
+        """Return whether an event of this id was ever committed to the log."""
+        ...
+
+    async def offsets(self, log: str, partition: int) -> Sequence[Offset]:
+        """Return how far the writer of this partition has taken in its sources."""
+        ...
+
+    async def inputs(
+        self, log: str, partition: int, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[Input]:
+        """Return journalled inputs with a number above `after`, in the order handled."""
+        ...
+
+    async def snapshot(self, log: str, partition: int) -> Snapshot | None:
+        """Return the newest snapshot of the partition's handler, or None."""
+        ...
+
+    async def heads(self, log: str) -> Sequence[Head]:
+        """Return the end of every partition of a log, by partition."""
+        ...
+
+    async def dead_letters(
+        self, *, stream: Stream | None = None, limit: int = 1000
+    ) -> Sequence[DeadLetter]:
+        """Return dead letters, oldest first."""
+        ...
+
+    async def ignored(self, log: str, partition: int, *, limit: int = 1000) -> Sequence[Ignored]:
+        """Return messages that had no effect, oldest first."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections (and with them every lease)."""
+        ...
