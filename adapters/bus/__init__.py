@@ -1,0 +1,26 @@
+"""The message bus: on Redis or Valkey, and in memory for simulations."""
+
+from adapters.bus.memory import MemoryBus
+from adapters.bus.redis_streams import RedisBus
+from domain.errors import ConfigurationError
+from domain.ports.bus import MessageBus
+from domain.settings import Settings
+
+
+def open_bus(settings: Settings) -> MessageBus:
+    """Return the bus that the settings point at; it connects on first use.
+
+    Raises
+    ------
+    ConfigurationError
+        If no address is set: see `adapters.profile.connected`.
+    """
+    scheme = settings.bus_url.partition("://")[0]
+    if scheme == "memory":
+        return MemoryBus()
+    if scheme in {"redis", "rediss", "unix"}:
+        return RedisBus(settings.bus_url)
+    raise ConfigurationError(
+        "QUORUM_BUS_URL is not set." if not scheme else f"No bus speaks {scheme!r}.",
+        next_step="Set it to redis://, rediss:// or unix://, or use the embedded profile.",
+    )

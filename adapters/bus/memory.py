@@ -1,0 +1,227 @@
+"""The bus within one process, for simulations and tests: the same promises, no server."""
+
+import asyncio
+from bisect import bisect_right
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from adapters.bus.numbering import (
+    FIRST_NUMBER_OF_THE_BUS,
+    Position,
+    check_numbered_by_writer,
+    check_sequence,
+    parse,
+)
+from domain.messages import Message, encode
+from domain.ports.bus import Backlog, Delivery
+from domain.streams import Stream
+
+_Source = tuple[Stream, int]
+
+
+@dataclass
+class _Pending:
+    """A delivery that waits to be acknowledged."""
+
+    consumer: str
+    data: bytes
+    attempts: int
+    delivered_at: float
+
+
+@dataclass
+class _Partition:
+    """All messages in order, and where each group stands."""
+
+    latest: Position = (0, 0)
+    messages: list[tuple[Position, bytes]] = field(default_factory=list)
+    delivered: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    pending: dict[str, dict[Position, _Pending]] = field(default_factory=lambda: defaultdict(dict))
+
+
+class MemoryBroker:
+    """What outlives a `MemoryBus`: give it to a second bus to play a process that restarts."""
+
+    def __init__(self) -> None:
+        self._partitions: dict[_Source, _Partition] = defaultdict(_Partition)
+        self._arrival = asyncio.Event()
+
+    def partition(self, source: _Source) -> _Partition:
+        """Return one partition, empty when it is new."""
+        return self._partitions[source]
+
+    def append(self, source: _Source, position: Position, data: bytes) -> None:
+        """Add a message and wake those who wait."""
+        partition = self._partitions[source]
+        partition.latest = position
+        partition.messages.append((position, data))
+        self._arrival.set()
+        self._arrival = asyncio.Event()
+
+    async def wait(self, seconds: float) -> None:
+        """Wait for the next message, or until the time is over."""
+        try:
+            await asyncio.wait_for(self._arrival.wait(), seconds)
+        except TimeoutError:
+            return
+
+    def lose_everything(self) -> None:
+        """Forget all messages and groups, as a server does that lost its data."""
+        self._partitions.clear()
+
+
+class MemoryBus:
+    """A `MessageBus` without a server; deterministic within one event loop.
+
+    Parameters
+    ----------
+    broker
+        What it shares with other buses; its own by default.
+    redeliver_after_ms
+        Age, by the event loop's clock, from which unacknowledged deliveries are taken over.
+    """
+
+    def __init__(
+        self, broker: MemoryBroker | None = None, *, redeliver_after_ms: int = 60_000
+    ) -> None:
+        self._broker = broker or MemoryBroker()
+        self._redeliver_after = redeliver_after_ms / 1000
+        self._history: dict[tuple[str, str, _Source], deque[Position]] = {}
+
+    async def publish(
+        self, stream: Stream, partition: int, message: Message, *, sequence: int | None = None
+    ) -> str:
+        """Append a message and return its position; see `MessageBus`."""
+        source = (stream, partition)
+        latest = self._broker.partition(source).latest
+        if sequence is None:
+            return self._append(source, _next_of_the_bus(latest), encode(message))
+        check_sequence(sequence)
+        if (position := (sequence, 0)) <= latest:
+            check_numbered_by_writer(f"{stream}:{partition}", latest)
+            return _text(position)
+        return self._append(source, position, encode(message))
+
+    async def publish_raw(self, stream: Stream, partition: int, data: bytes) -> str:
+        """Append bytes as they are; between two sequences where the writer numbers."""
+        source = (stream, partition)
+        number, addition = latest = self._broker.partition(source).latest
+        numbered_by_writer = 0 < number < FIRST_NUMBER_OF_THE_BUS
+        position = (number, addition + 1) if numbered_by_writer else _next_of_the_bus(latest)
+        return self._append(source, position, data)
+
+    async def consume(
+        self,
+        group: str,
+        consumer: str,
+        streams: Sequence[tuple[Stream, int]],
+        *,
+        limit: int = 256,
+        wait_ms: int = 1000,
+    ) -> list[Delivery]:
+        """Return what `group` has not finished; see `MessageBus`."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_ms / 1000
+        while True:
+            now = loop.time()
+            found = self._unfinished(group, consumer, streams, limit, now)
+            found = found or self._new(group, consumer, streams, limit, now)
+            if found or (remaining := deadline - now) <= 0:
+                return found
+            await self._broker.wait(remaining)
+
+    async def acknowledge(self, group: str, deliveries: Sequence[Delivery]) -> None:
+        """Mark deliveries as finished for `group`."""
+        for delivery in deliveries:
+            source = (delivery.stream, delivery.partition)
+            self._broker.partition(source).pending[group].pop(parse(delivery.position), None)
+
+    async def read(
+        self, stream: Stream, partition: int, *, after: str = "", limit: int = 256, wait_ms: int = 0
+    ) -> list[Delivery]:
+        """Read without a group: everything after a position."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + wait_ms / 1000
+        source = (stream, partition)
+        while True:
+            messages = self._broker.partition(source).messages
+            begin = bisect_right(messages, parse(after), key=lambda message: message[0])
+            if found := messages[begin : begin + limit]:
+                return [_delivery(source, position, data, 1) for position, data in found]
+            if (remaining := deadline - loop.time()) <= 0:
+                return []
+            await self._broker.wait(remaining)
+
+    async def backlog(self, group: str, stream: Stream, partition: int) -> Backlog:
+        """Return how far `group` is behind on one partition."""
+        state = self._broker.partition((stream, partition))
+        return Backlog(
+            lag=len(state.messages) - state.delivered[group], pending=len(state.pending[group])
+        )
+
+    async def close(self) -> None:
+        """Release nothing; the broker keeps what it holds."""
+
+    def _append(self, source: _Source, position: Position, data: bytes) -> str:
+        self._broker.append(source, position, data)
+        return _text(position)
+
+    def _unfinished(
+        self, group: str, consumer: str, streams: Sequence[_Source], limit: int, now: float
+    ) -> list[Delivery]:
+        """Deliver again: this consumer's at the start of its life, anybody's when too old."""
+        found: list[Delivery] = []
+        for source in streams:
+            pending = self._broker.partition(source).pending[group]
+            mine = sorted(p for p, entry in pending.items() if entry.consumer == consumer)
+            history = self._history.setdefault((group, consumer, source), deque(mine))
+            while history and len(found) < limit:
+                if (entry := pending.get(position := history.popleft())) is not None:
+                    found.append(_again(source, position, entry, consumer, now))
+            for position in sorted(pending):
+                entry = pending[position]
+                if len(found) < limit and now - entry.delivered_at >= self._redeliver_after:
+                    found.append(_again(source, position, entry, consumer, now))
+        return found
+
+    def _new(
+        self, group: str, consumer: str, streams: Sequence[_Source], limit: int, now: float
+    ) -> list[Delivery]:
+        found: list[Delivery] = []
+        for source in streams:
+            state = self._broker.partition(source)
+            begin = state.delivered[group]
+            messages = state.messages[begin : begin + limit - len(found)]
+            state.delivered[group] += len(messages)
+            for position, data in messages:
+                state.pending[group][position] = _Pending(consumer, data, 1, now)
+                found.append(_delivery(source, position, data, 1))
+        return found
+
+
+def _again(
+    source: _Source, position: Position, entry: _Pending, consumer: str, now: float
+) -> Delivery:
+    entry.consumer, entry.delivered_at = consumer, now
+    entry.attempts += 1
+    return _delivery(source, position, entry.data, entry.attempts)
+
+
+def _next_of_the_bus(latest: Position) -> Position:
+    return max(latest[0] + 1, FIRST_NUMBER_OF_THE_BUS), 0
+
+
+def _text(position: Position) -> str:
+    return f"{position[0]}-{position[1]}"
+
+
+def _delivery(source: _Source, position: Position, data: bytes, attempts: int) -> Delivery:
+    stream, partition = source
+    return Delivery(
+        stream=stream,
+        partition=partition,
+        position=_text(position),
+        data=data,
+        attempts=attempts,
+    )
