@@ -1,8 +1,18 @@
 """What every test may use."""
 
+import shutil
+import tempfile
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
+import psycopg
 import pytest
+
+from adapters.embedded import EmbeddedServers, Endpoints
+from adapters.ledger import migrate
+
+_databases = count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -24,3 +34,47 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def _private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's state folder."""
     monkeypatch.setenv("QUORUM_HOME", str(tmp_path / "quorum"))
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Endpoints]:
+    """Real servers of this test session, in a folder that their account can reach."""
+    home = Path(tempfile.mkdtemp(prefix="quorum-tests-"))
+    home.chmod(0o711)
+    with EmbeddedServers(home) as endpoints:
+        yield endpoints
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def _migrated(servers: Endpoints) -> str:
+    url = _new_database(servers.ledger_url, "migrated")
+    migrate(url)
+    return url
+
+
+@pytest.fixture
+def empty_database(servers: Endpoints) -> str:
+    """The address of a new database without any schema."""
+    return _new_database(servers.ledger_url, f"empty_{next(_databases)}")
+
+
+@pytest.fixture
+def ledger_url(_migrated: str) -> str:
+    """The address of a database at the newest schema, without a row."""
+    with psycopg.connect(_migrated.replace("+psycopg", "", 1), autocommit=True) as connection:
+        connection.execute("ALTER TABLE ledger.events DISABLE TRIGGER USER")
+        tables = connection.execute(
+            "SELECT string_agg(format('ledger.%I', tablename), ', ') FROM pg_tables"
+            " WHERE schemaname = 'ledger' AND tablename <> 'alembic_version'"
+        ).fetchone()
+        connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
+        connection.execute("ALTER TABLE ledger.events ENABLE TRIGGER USER")
+    return _migrated
+
+
+def _new_database(server_url: str, name: str) -> str:
+    with psycopg.connect(server_url.replace("+psycopg", "", 1), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    head, query = server_url.split("?", 1)
+    return f"{head.rpartition('/')[0]}/{name}?{query}"

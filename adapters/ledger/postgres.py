@@ -1,0 +1,245 @@
+"""The ledger in PostgreSQL."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, LiteralString
+
+import psycopg
+
+from adapters.ledger.addresses import driver_address
+from adapters.ledger.writer import Writer, fenced
+from domain.errors import RecordUnavailable
+from domain.messages import decode
+from domain.ports.ledger import (
+    Commit,
+    Committed,
+    DeadLetter,
+    Head,
+    Ignored,
+    Input,
+    Lease,
+    Offset,
+    OutboxItem,
+    Recorded,
+    Snapshot,
+)
+from domain.streams import Stream
+
+# Where the migrations could make the role, the session gives up what it could do beyond it.
+_DROP_PRIVILEGES = """
+    SELECT set_config('role', rolname, false) FROM pg_roles
+    WHERE rolname = 'quorum_service' AND pg_has_role(current_user, oid, 'MEMBER')
+"""
+
+
+class PostgresLedger:
+    """A `Ledger`: one connection for each lease it holds, a short-lived one for each read."""
+
+    def __init__(self, url: str, *, connect_timeout_seconds: int = 5) -> None:
+        self._address = driver_address(url)
+        self._timeout = connect_timeout_seconds
+        self._writers: dict[tuple[str, int], tuple[int, Writer]] = {}
+
+    async def acquire(self, log: str, partition: int) -> Lease:
+        """See `Ledger.acquire`."""
+        await self._forget(log, partition)
+        async with _available():
+            writer = Writer(await self._connect(), log, partition)
+            try:
+                lease = await writer.acquire()
+            except BaseException:
+                await writer.close()
+                raise
+        self._writers[log, partition] = lease.token, writer
+        return lease
+
+    async def release(self, lease: Lease) -> None:
+        """See `Ledger.release`."""
+        token, _ = self._writers.get((lease.log, lease.partition), (0, None))
+        if token == lease.token:
+            await self._forget(lease.log, lease.partition)
+
+    async def commit(self, lease: Lease, commit: Commit) -> Committed:
+        """See `Ledger.commit`."""
+        async with _available():
+            return await (await self._writer(lease)).commit(commit)
+
+    async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:
+        """See `Ledger.mark_published`."""
+        async with _available():
+            await (await self._writer(lease)).mark_published(items)
+
+    async def unpublished(
+        self, log: str, partition: int, *, limit: int = 1000
+    ) -> Sequence[OutboxItem]:
+        """See `Ledger.unpublished`."""
+        rows = await self._read(
+            """
+            SELECT o.stream, o.stream_partition, o.sequence, coalesce(o.data, e.data)
+            FROM ledger.outbox_heads AS h
+            JOIN ledger.outbox AS o
+                ON o.stream = h.stream AND o.stream_partition = h.stream_partition
+                AND o.sequence > h.published
+            LEFT JOIN ledger.events AS e
+                ON e.log = o.log AND e.partition = o.partition AND e.sequence = o.event_sequence
+            WHERE h.log = %s AND h.partition = %s
+            ORDER BY o.stream, o.stream_partition, o.sequence LIMIT %s
+            """,
+            (log, partition, limit),
+        )
+        return [
+            OutboxItem(stream=Stream(s), partition=p, sequence=n, message=decode(d))
+            for s, p, n, d in rows
+        ]
+
+    async def events(
+        self, log: str, partition: int, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[Recorded]:
+        """See `Ledger.events`."""
+        rows = await self._read(
+            """
+            SELECT sequence, data, hash FROM ledger.events
+            WHERE log = %s AND partition = %s AND sequence > %s ORDER BY sequence LIMIT %s
+            """,
+            (log, partition, after, limit),
+        )
+        return [
+            Recorded(log=log, partition=partition, sequence=n, data=d, hash=h) for n, d, h in rows
+        ]
+
+    async def contains(self, log: str, message_id: str) -> bool:
+        """See `Ledger.contains`."""
+        rows = await self._read(
+            "SELECT 1 FROM ledger.events WHERE log = %s AND message_id = %s", (log, message_id)
+        )
+        return bool(rows)
+
+    async def offsets(self, log: str, partition: int) -> Sequence[Offset]:
+        """See `Ledger.offsets`."""
+        rows = await self._read(
+            """
+            SELECT stream, stream_partition, position FROM ledger.offsets
+            WHERE log = %s AND partition = %s ORDER BY stream, stream_partition
+            """,
+            (log, partition),
+        )
+        return [Offset(stream=Stream(s), partition=p, position=at) for s, p, at in rows]
+
+    async def inputs(
+        self, log: str, partition: int, *, after: int = 0, limit: int = 1000
+    ) -> Sequence[Input]:
+        """See `Ledger.inputs`."""
+        rows = await self._read(
+            """
+            SELECT number, stream, stream_partition, position, data FROM ledger.inputs
+            WHERE log = %s AND partition = %s AND number > %s ORDER BY number LIMIT %s
+            """,
+            (log, partition, after, limit),
+        )
+        return [
+            Input(number=n, stream=Stream(s), partition=p, position=at, data=d)
+            for n, s, p, at, d in rows
+        ]
+
+    async def snapshot(self, log: str, partition: int) -> Snapshot | None:
+        """See `Ledger.snapshot`."""
+        rows = await self._read(
+            "SELECT inputs, data FROM ledger.snapshots WHERE log = %s AND partition = %s",
+            (log, partition),
+        )
+        return Snapshot(inputs=rows[0][0], data=rows[0][1]) if rows else None
+
+    async def heads(self, log: str) -> Sequence[Head]:
+        """See `Ledger.heads`."""
+        rows = await self._read(
+            "SELECT partition, sequence, hash FROM ledger.heads WHERE log = %s ORDER BY partition",
+            (log,),
+        )
+        return [Head(log=log, partition=p, sequence=n, hash=h) for p, n, h in rows]
+
+    async def dead_letters(
+        self, *, stream: Stream | None = None, limit: int = 1000
+    ) -> Sequence[DeadLetter]:
+        """See `Ledger.dead_letters`."""
+        rows = await self._read(
+            """
+            SELECT stream, stream_partition, position, reason, attempts, data, trace
+            FROM ledger.dead_letters WHERE %s::text IS NULL OR stream = %s
+            ORDER BY number LIMIT %s
+            """,
+            (stream, stream, limit),
+        )
+        return [
+            DeadLetter(
+                stream=Stream(s), partition=p, position=at, reason=r, attempts=a, data=d, trace=t
+            )
+            for s, p, at, r, a, d, t in rows
+        ]
+
+    async def ignored(self, log: str, partition: int, *, limit: int = 1000) -> Sequence[Ignored]:
+        """See `Ledger.ignored`."""
+        rows = await self._read(
+            """
+            SELECT data, reason FROM ledger.ignored WHERE log = %s AND partition = %s
+            ORDER BY number LIMIT %s
+            """,
+            (log, partition, limit),
+        )
+        return [Ignored(message=decode(d), reason=r) for d, r in rows]
+
+    async def close(self) -> None:
+        """See `Ledger.close`."""
+        for log, partition in list(self._writers):
+            await self._forget(log, partition)
+
+    async def _connect(self) -> psycopg.AsyncConnection:
+        connection = await psycopg.AsyncConnection.connect(
+            self._address, connect_timeout=self._timeout
+        )
+        try:
+            await connection.execute(_DROP_PRIVILEGES)
+            await connection.commit()
+        except BaseException:
+            await connection.close()
+            raise
+        return connection
+
+    async def _read(self, query: LiteralString, parameters: Sequence[Any]) -> list[Any]:
+        async with _available():
+            connection = await self._connect()
+            try:
+                return await (await connection.execute(query, parameters, binary=True)).fetchall()
+            finally:
+                await connection.close()
+
+    async def _writer(self, lease: Lease) -> Writer:
+        token, writer = self._writers.get((lease.log, lease.partition), (0, None))
+        if writer is None or token != lease.token:
+            raise fenced(lease.log, lease.partition)
+        if writer.broken:
+            connection = await self._connect()
+            try:
+                await writer.resume(connection)
+            except BaseException:
+                await connection.close()
+                raise
+        return writer
+
+    async def _forget(self, log: str, partition: int) -> None:
+        _, writer = self._writers.pop((log, partition), (0, None))
+        if writer is not None:
+            await writer.close()
+
+
+@asynccontextmanager
+async def _available() -> AsyncIterator[None]:
+    """Say in our words that the server is away."""
+    try:
+        yield
+    except psycopg.OperationalError as problem:
+        first_line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
+        raise RecordUnavailable(
+            f"The ledger can't be reached or written: {first_line}.",
+            kept="What was committed is safe; nothing else was acknowledged.",
+            next_step="It is tried again; see that PostgreSQL runs and its disk has room.",
+        ) from problem

@@ -1,0 +1,304 @@
+"""One writer's connection: the lease it holds, and its transactions."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, LiteralString
+from zlib import crc32
+
+import psycopg
+
+from domain.chain import link
+from domain.errors import Fenced, RecordUnavailable, SequenceConflict
+from domain.messages import encode
+from domain.ports.ledger import Commit, Committed, Lease, OutboxItem
+from domain.streams import Stream
+
+# The lock queues standbys; the token, checked in every commit, is what fences.
+_LOCK = "SELECT pg_advisory_lock(%s, %s)"
+_TRY_LOCK = "SELECT pg_try_advisory_lock(%s, %s)"
+_TAKE_OVER = """
+    INSERT INTO ledger.heads AS h (log, partition, token, revision, sequence, hash, inputs)
+    VALUES (%s, %s, 1, 0, 0, decode(repeat('00', 32), 'hex'), 0)
+    ON CONFLICT (log, partition) DO UPDATE SET token = h.token + 1
+    RETURNING token, revision, sequence, hash, inputs
+"""
+_HEAD = """
+    SELECT token, revision, sequence, hash, inputs FROM ledger.heads
+    WHERE log = %s AND partition = %s
+"""
+_OUTBOX_HEADS = """
+    SELECT stream, stream_partition, sequence FROM ledger.outbox_heads
+    WHERE log = %s AND partition = %s
+"""
+_ADVANCE = "SELECT ledger.advance(%s, %s, %s, %s, %s, %s, %b, %s)"
+_EVENTS = """
+    INSERT INTO ledger.events (log, partition, sequence, message_id, occurred_at, data, hash)
+    SELECT %s, %s, %s + e.n, e.message_id, e.occurred_at, e.data, e.hash
+    FROM unnest(%s::text[], %s::timestamptz[], %b::bytea[], %b::bytea[])
+        WITH ORDINALITY AS e (message_id, occurred_at, data, hash, n)
+"""
+_OFFSETS = """
+    INSERT INTO ledger.offsets (log, partition, stream, stream_partition, position)
+    SELECT %s, %s, o.* FROM unnest(%s::text[], %s::integer[], %s::text[]) AS o
+    ON CONFLICT (log, partition, stream, stream_partition)
+    DO UPDATE SET position = excluded.position
+"""
+_INPUTS = """
+    INSERT INTO ledger.inputs (log, partition, number, stream, stream_partition, position, data)
+    SELECT %s, %s, %s + i.n, i.stream, i.stream_partition, i.position, i.data
+    FROM unnest(%s::text[], %s::integer[], %s::text[], %b::bytea[])
+        WITH ORDINALITY AS i (stream, stream_partition, position, data, n)
+"""
+_SNAPSHOT = """
+    INSERT INTO ledger.snapshots (log, partition, inputs, data) VALUES (%s, %s, %s, %b)
+    ON CONFLICT (log, partition) DO UPDATE SET inputs = excluded.inputs, data = excluded.data
+"""
+_OUTBOX = """
+    INSERT INTO ledger.outbox
+        (log, partition, stream, stream_partition, sequence, event_sequence, data)
+    SELECT %s, %s, o.*
+    FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[], %b::bytea[]) AS o
+"""
+_MOVE_OUTBOX_HEADS = """
+    INSERT INTO ledger.outbox_heads (log, partition, stream, stream_partition, sequence)
+    SELECT %s, %s, o.* FROM unnest(%s::text[], %s::integer[], %s::bigint[]) AS o
+    ON CONFLICT (stream, stream_partition) DO UPDATE SET sequence = excluded.sequence
+"""
+_DEAD_LETTERS = """
+    INSERT INTO ledger.dead_letters
+        (log, stream, stream_partition, position, reason, attempts, data, trace)
+    SELECT %s, d.* FROM unnest(%s::text[], %s::integer[], %s::text[], %s::text[], %s::integer[],
+        %b::bytea[], %s::text[]) AS d
+    ON CONFLICT (log, stream, stream_partition, position) DO NOTHING
+"""
+_IGNORED = """
+    INSERT INTO ledger.ignored (log, partition, message_id, reason, data)
+    SELECT %s, %s, i.* FROM unnest(%s::text[], %s::text[], %b::bytea[]) AS i
+"""
+_PUBLISHED = """
+    UPDATE ledger.outbox_heads AS h SET published = p.sequence
+    FROM unnest(%s::text[], %s::integer[], %s::bigint[]) AS p (stream, stream_partition, sequence)
+    WHERE h.stream = p.stream AND h.stream_partition = p.stream_partition
+        AND h.published < p.sequence
+"""
+
+_Statement = tuple[LiteralString, Sequence[Any]]
+_Place = tuple[Stream, int]
+
+
+class Writer:
+    """Holds one lease and commits under it.
+
+    What it knows of the log's end it learnt when it took the lease, and moves on with every
+    commit, so that a commit reads nothing.
+    """
+
+    def __init__(self, connection: psycopg.AsyncConnection, log: str, partition: int) -> None:
+        self._connection = connection
+        self._log = log
+        self._partition = partition
+        self._token = 0
+        self._revision = 0
+        self._sequence = 0
+        self._hash = b""
+        self._inputs = 0
+        self._published: dict[_Place, int] = {}
+        self._unheard: tuple[Commit, Committed] | None = None
+        self._found: tuple[Commit, Committed] | None = None
+
+    async def acquire(self) -> Lease:
+        """Wait for the partition and become its writer."""
+        await self._connection.execute(_LOCK, self._lock_key)
+        cursor = await self._connection.execute(_TAKE_OVER, (self._log, self._partition))
+        self._learn(await cursor.fetchone())
+        await self._learn_outbox()
+        await self._connection.commit()
+        return Lease(
+            log=self._log, partition=self._partition, token=self._token, sequence=self._sequence
+        )
+
+    async def resume(self, connection: psycopg.AsyncConnection) -> None:
+        """Go on over a new connection, if nobody took the partition over meanwhile."""
+        cursor = await connection.execute(_TRY_LOCK, self._lock_key)
+        locked = await cursor.fetchone()
+        cursor = await connection.execute(_HEAD, (self._log, self._partition))
+        head = await cursor.fetchone()
+        await connection.commit()
+        if head is None or head[0] != self._token:
+            raise fenced(self._log, self._partition)
+        if not locked or not locked[0]:
+            # Our own broken session may linger on the server, or a standby is just taking over.
+            raise RecordUnavailable(
+                f"The lease on {self._log}/{self._partition} is not free yet.",
+                next_step="Nothing: it is asked for again.",
+            )
+        self._connection = connection
+        if self._unheard is not None and head[1] == self._revision + 1:
+            self._found = self._unheard  # the commit whose answer was lost did happen
+            self._learn(head)
+            await self._learn_outbox()
+            await connection.commit()
+        self._unheard = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the connection is gone."""
+        return self._connection.closed
+
+    async def commit(self, commit: Commit) -> Committed:
+        """Write everything in one transaction, in one round trip."""
+        found, self._found = self._found, None
+        if found is not None and found[0] == commit:
+            return found[1]
+        if commit.expected_sequence != self._sequence:
+            raise SequenceConflict(
+                f"Log {self._log}/{self._partition} ends at {self._sequence}, "
+                f"not at {commit.expected_sequence}.",
+                next_step="Start the process again; it recovers from the log.",
+            )
+        committed, new_hash, statements = self._statements(commit)
+        self._unheard = commit, committed
+        try:
+            async with self._connection.pipeline():
+                for statement, parameters in statements:
+                    await self._connection.execute(statement, parameters)
+                await self._connection.commit()
+        except psycopg.OperationalError:
+            # Whether it happened is learnt on a new connection (`resume`).
+            await self._connection.close()
+            raise
+        except psycopg.DatabaseError as problem:
+            self._unheard = None
+            await self._connection.rollback()
+            raise self._conflict(problem) from problem
+        self._unheard = None
+        self._revision += 1
+        self._sequence = committed.sequence
+        self._hash = new_hash
+        self._inputs += len(commit.inputs)
+        for item in committed.outbox:
+            self._published[item.stream, item.partition] = item.sequence
+        return committed
+
+    async def mark_published(self, items: Sequence[OutboxItem]) -> None:
+        """Move the published mark; not durable at once, since publishing again is harmless."""
+        last = {(i.stream, i.partition): i.sequence for i in items}
+        try:
+            async with self._connection.pipeline():
+                await self._connection.execute("SET LOCAL synchronous_commit = off")
+                await self._connection.execute(_PUBLISHED, _columns(last))
+                await self._connection.commit()
+        except psycopg.OperationalError:
+            await self._connection.close()
+            raise
+
+    async def close(self) -> None:
+        """Give the lease up."""
+        await self._connection.close()
+
+    @property
+    def _lock_key(self) -> tuple[int, int]:
+        return crc32(self._log.encode()) - 2**31, self._partition
+
+    def _learn(self, head: Sequence[Any] | None) -> None:
+        if head is None:
+            raise fenced(self._log, self._partition)
+        self._token, self._revision, self._sequence, self._hash, self._inputs = head
+
+    async def _learn_outbox(self) -> None:
+        cursor = await self._connection.execute(_OUTBOX_HEADS, (self._log, self._partition))
+        self._published = {(Stream(s), p): n for s, p, n in await cursor.fetchall()}
+
+    def _statements(self, commit: Commit) -> tuple[Committed, bytes, list[_Statement]]:
+        own = self._log, self._partition
+        data = [encode(event) for event in commit.events]
+        hashes: list[bytes] = []
+        head = self._hash
+        for event in data:
+            head = link(head, event)
+            hashes.append(head)
+        sequence = self._sequence + len(data)
+        inputs = self._inputs + len(commit.inputs)
+        items, references = self._number(commit)
+        statements: list[_Statement] = [
+            (
+                _ADVANCE,
+                (*own, self._token, self._revision, self._sequence, sequence, head, inputs),
+            )
+        ]
+        if commit.events:
+            ids = [event.message_id for event in commit.events]
+            moments = [event.occurred_at for event in commit.events]
+            statements.append((_EVENTS, (*own, self._sequence, ids, moments, data, hashes)))
+        if commit.offsets:
+            offsets = {(o.stream, o.partition): o.position for o in commit.offsets}
+            statements.append((_OFFSETS, (*own, *_columns(offsets))))
+        if commit.inputs:
+            columns = _transpose((d.stream, d.partition, d.position, d.data) for d in commit.inputs)
+            statements.append((_INPUTS, (*own, self._inputs, *columns)))
+        if commit.snapshot is not None:
+            statements.append((_SNAPSHOT, (*own, inputs, commit.snapshot)))
+        if items:
+            rows = (
+                (i.stream, i.partition, i.sequence, n, None if n else encode(i.message))
+                for i, n in zip(items, references, strict=True)
+            )
+            statements.append((_OUTBOX, (*own, *_transpose(rows))))
+            last = {(i.stream, i.partition): i.sequence for i in items}
+            statements.append((_MOVE_OUTBOX_HEADS, (*own, *_columns(last))))
+        if commit.dead_letters:
+            letters = _transpose(
+                (d.stream, d.partition, d.position, d.reason, d.attempts, d.data, d.trace)
+                for d in commit.dead_letters
+            )
+            statements.append((_DEAD_LETTERS, (self._log, *letters)))
+        if commit.ignored:
+            without = _transpose(
+                (i.message.message_id, i.reason, encode(i.message)) for i in commit.ignored
+            )
+            statements.append((_IGNORED, (*own, *without)))
+        return Committed(sequence=sequence, outbox=tuple(items)), head, statements
+
+    def _number(self, commit: Commit) -> tuple[list[OutboxItem], list[int | None]]:
+        """Return what is to be published, numbered, and which event of the commit each one is."""
+        events = {e.message_id: self._sequence + n for n, e in enumerate(commit.events, 1)}
+        last = dict(self._published)
+        items: list[OutboxItem] = []
+        for outgoing in commit.outbox:
+            place = outgoing.stream, outgoing.partition
+            last[place] = last.get(place, 0) + 1
+            items.append(
+                OutboxItem(
+                    stream=outgoing.stream,
+                    partition=outgoing.partition,
+                    sequence=last[place],
+                    message=outgoing.message,
+                )
+            )
+        return items, [events.get(item.message.message_id) for item in items]
+
+    def _conflict(self, problem: psycopg.DatabaseError) -> Exception:
+        if problem.sqlstate == "QU001":
+            return fenced(self._log, self._partition)
+        if problem.sqlstate in ("QU002", "23505"):
+            return SequenceConflict(
+                f"Log {self._log}/{self._partition} refused a commit: {problem}.",
+                next_step="Start the process again; it recovers from the log.",
+            )
+        return problem
+
+
+def fenced(log: str, partition: int) -> Fenced:
+    """Return the error of a writer whose lease another process holds by now."""
+    return Fenced(
+        f"Another process writes {log}/{partition} by now.",
+        kept="Nothing of this process's last batch was written.",
+        next_step="Nothing: the other process goes on; start this one again as its standby.",
+    )
+
+
+def _transpose(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Any], ...]:
+    return tuple(list(column) for column in zip(*rows, strict=True))
+
+
+def _columns(values: dict[_Place, Any]) -> tuple[list[str], list[int], list[Any]]:
+    return [s for s, _ in values], [p for _, p in values], list(values.values())

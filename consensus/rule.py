@@ -1,0 +1,177 @@
+"""The voting rule: one pure function that the engine, the backtest and the tests call.
+
+The arithmetic is exact. Scores are integers and confidences whole millionths, so the weighted
+score is a fraction of integers, and the variance is compared without dividing:
+``n·Σs² − (Σs)² > threshold·n²``. A score of exactly 75 or a variance of exactly 40 therefore
+falls on the executing side on every machine; a float could fall on either.
+"""
+
+from collections.abc import Iterable
+from decimal import Decimal
+from enum import StrEnum
+from fractions import Fraction
+from functools import lru_cache
+
+from domain.messages import Value
+from domain.money import canonical, ratio
+from domain.voting import (
+    Action,
+    AgentId,
+    CountedVote,
+    IgnoredVote,
+    Outcome,
+    Thresholds,
+    Vote,
+)
+
+RULE_VERSION = "1"
+
+DEFAULT_THRESHOLDS = Thresholds()
+_KNOWN = frozenset(map(str, AgentId))
+
+
+class Reason(StrEnum):
+    """Why a decision came out as it did."""
+
+    CONSENSUS = "consensus"
+    BELOW_THRESHOLD = "below_threshold"
+    DISAGREEMENT = "disagreement"
+    DEGRADED = "degraded"
+    NO_QUORUM = "no_quorum"
+    VETO = "veto"
+    HOLD = "hold"
+    APPROVED = "approved"
+    REVIEW_REJECTED = "review_rejected"
+    REVIEW_TIMEOUT = "review_timeout"
+    PRICE_MOVED = "price_moved"
+
+
+class Tally(Value, frozen=True, kw_only=True):
+    """What the votes amount to; the fields are those of `domain.voting.ConsensusResult`."""
+
+    outcome: Outcome
+    reason: str
+    weighted_score: Decimal | None
+    variance: Decimal | None
+    participation: int
+    degraded: bool
+    counted: tuple[CountedVote, ...]
+    ignored: tuple[IgnoredVote, ...]
+
+
+def calculate_consensus(
+    votes: Iterable[Vote],
+    *,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    action: Action | None = None,
+) -> Tally:
+    """Return what `votes` on one proposal amount to, whatever their order.
+
+    One vote an agent counts, the last by (timestamp, message id). Abstentions and unknown
+    agents are ignored with a reason. Then, in this order: HOLD is rejected; a counted veto
+    rejects; fewer than two counted votes or no confidence at all reject; a population variance
+    above `thresholds.review_above_variance` goes to review; a weighted score from
+    `thresholds.execute_at_weighted_score` executes; anything else is rejected. With fewer than
+    four counted votes EXECUTE becomes MANUAL_REVIEW, unless only one is missing and the Risk
+    Manager is not the one.
+    """
+    counted, ignored = _select(votes)
+    n = len(counted)
+    scores = sum(v.score for v in counted)
+    squares = sum(v.score * v.score for v in counted)
+    confidence = sum(v.confidence_ppm for v in counted)
+    weighted = sum(v.score * v.confidence_ppm for v in counted)
+    spread = n * squares - scores * scores
+
+    if action is Action.HOLD:
+        outcome, reason = Outcome.REJECT, Reason.HOLD
+    elif any(v.veto for v in counted):
+        outcome, reason = Outcome.REJECT, Reason.VETO
+    elif n < 2 or confidence == 0:
+        outcome, reason = Outcome.REJECT, Reason.NO_QUORUM
+    elif spread > _exact(thresholds.review_above_variance) * n * n:
+        outcome, reason = Outcome.MANUAL_REVIEW, Reason.DISAGREEMENT
+    elif weighted < _exact(thresholds.execute_at_weighted_score) * confidence:
+        outcome, reason = Outcome.REJECT, Reason.BELOW_THRESHOLD
+    elif _enough_to_execute(counted):
+        outcome, reason = Outcome.EXECUTE, Reason.CONSENSUS
+    else:
+        outcome, reason = Outcome.MANUAL_REVIEW, Reason.DEGRADED
+
+    return Tally(
+        outcome=outcome,
+        reason=reason,
+        weighted_score=_quotient(weighted, confidence) if confidence else None,
+        variance=_quotient(spread, n * n) if n else None,
+        participation=n,
+        degraded=n < len(AgentId),
+        counted=tuple(_counted(v, confidence) for v in counted),
+        ignored=tuple(ignored),
+    )
+
+
+def _select(votes: Iterable[Vote]) -> tuple[list[Vote], list[IgnoredVote]]:
+    """Return the votes that count, by agent, and the others with their reasons."""
+    latest: dict[str, Vote] = {}
+    ignored: list[IgnoredVote] = []
+    for vote in sorted(votes, key=_last_writer_wins):
+        if vote.agent_id not in _KNOWN:
+            ignored.append(ignore(vote, "unknown_agent"))
+            continue
+        earlier = latest.get(vote.agent_id)
+        if earlier is not None:
+            same = earlier.message_id == vote.message_id
+            ignored.append(ignore(earlier, "duplicate" if same else "superseded"))
+        latest[vote.agent_id] = vote
+    counted: list[Vote] = []
+    for agent in sorted(latest):
+        vote = latest[agent]
+        if vote.abstention:
+            ignored.append(ignore(vote, f"abstained: {vote.abstention}"))
+        else:
+            counted.append(vote)
+    ignored.sort(key=lambda i: (i.agent_id, i.message_id, i.reason))
+    return counted, ignored
+
+
+def _last_writer_wins(vote: Vote) -> tuple[object, ...]:
+    # Beyond (timestamp, message id) only a forged repeat differs; its content keeps even that
+    # independent of the order of arrival.
+    return vote.occurred_at, vote.message_id, vote.score, vote.confidence_ppm, vote.veto
+
+
+def _enough_to_execute(counted: list[Vote]) -> bool:
+    missing = len(AgentId) - len(counted)
+    return missing == 0 or (
+        missing == 1 and any(v.agent_id == AgentId.RISK_MANAGER for v in counted)
+    )
+
+
+def ignore(vote: Vote, reason: str) -> IgnoredVote:
+    """Return the line that accounts for a vote that does not count."""
+    return IgnoredVote(agent_id=vote.agent_id, message_id=vote.message_id, reason=reason)
+
+
+def _counted(vote: Vote, confidence: int) -> CountedVote:
+    return CountedVote(
+        agent_id=vote.agent_id,
+        message_id=vote.message_id,
+        score=vote.score,
+        confidence_ppm=vote.confidence_ppm,
+        weight=_quotient(vote.confidence_ppm, confidence) if confidence else canonical(0),
+        rationale=vote.rationale,
+        risk_assessment=vote.risk_assessment,
+        model_version=vote.model_version,
+        veto=vote.veto,
+    )
+
+
+def _quotient(numerator: int, denominator: int) -> Decimal:
+    return ratio(Decimal(numerator), Decimal(denominator))
+
+
+@lru_cache(maxsize=64)
+def _exact(threshold: Decimal) -> int | Fraction:
+    """Return a threshold as an integer where it is one: then all arithmetic is on integers."""
+    exact = Fraction(threshold)
+    return exact.numerator if exact.denominator == 1 else exact

@@ -1,0 +1,183 @@
+"""The consensus process: ``python -m consensus.service``.
+
+Takes proposals, votes, review verdicts and logical time off the bus, decides, and records every
+decision before anyone hears of it. One processor a partition; each waits as a standby while
+another process writes its partition. While the log can't be written the process is not ready.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from adapters.bus import open_bus
+from adapters.clock import open_clock
+from adapters.health import health_app, serve_health
+from adapters.ledger import migrate, open_ledger
+from adapters.logging import configure_logging
+from adapters.metrics import PrometheusMetrics
+from adapters.process import stop_requested
+from adapters.profile import connected
+from consensus.decisions import STREAMS, DecisionHandler
+from consensus.processor import Processor, keep_running
+from consensus.state import Rules
+from domain.errors import EnvironmentProblem, QuorumError
+from domain.identity import derive_id
+from domain.market import Tick
+from domain.settings import Settings, load_settings
+from domain.streams import Stream
+from domain.voting import Thresholds
+
+PROCESS = "consensus"
+
+_TICKS_PER_DEADLINE = 4
+_LAG_SECONDS = 5.0
+_log = structlog.get_logger(__name__)
+
+
+def rules_from(settings: Settings) -> Rules:
+    """Return what the engine is told by the settings."""
+    voting = settings.consensus
+    return Rules(
+        thresholds=Thresholds(
+            execute_at_weighted_score=voting.execute_at_weighted_score,
+            review_above_variance=voting.review_above_variance,
+        ),
+        vote_deadline=timedelta(seconds=voting.vote_deadline_seconds),
+        vote_time_to_live=timedelta(seconds=voting.vote_time_to_live_seconds),
+        review_timeout=timedelta(seconds=voting.review_timeout_seconds),
+        review_price_collar=settings.trading.price_collar,
+    )
+
+
+class ConsensusService:
+    """Wires the engine to the adapters that the settings name.
+
+    Parameters
+    ----------
+    settings
+        Connected settings (`adapters.profile.connected`), the ledger's schema at its head.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = PrometheusMetrics()
+        self._clock = open_clock(settings)
+        self._processors: dict[int, Processor] = {}
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve health and decide until `stop` is set; a fault in one partition ends them all.
+
+        Raises
+        ------
+        domain.errors.Fenced
+            If another process took a partition over.
+        """
+        settings = self._settings
+        app = health_app(self._metrics, self.problems)
+        host, port = settings.serving.host, settings.metrics_port
+        async with serve_health(app, host, port, home=settings.home, process=PROCESS):
+            await self._work(stop)
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        processors = asyncio.gather(
+            *(
+                keep_running(partial(self._open_processor, partition), stop)
+                for partition in range(self._settings.partitions)
+            )
+        )
+        beside = [asyncio.ensure_future(self._watch_lag())]
+        if self._settings.clock == "system":
+            beside.append(asyncio.ensure_future(self._tell_time()))
+        try:
+            # What runs beside ends only by a fault, and must not fail unnoticed.
+            done, _ = await asyncio.wait([processors, *beside], return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in (processors, *beside):
+                task.cancel()
+            await asyncio.gather(processors, *beside, return_exceptions=True)
+
+    def problems(self) -> list[str]:
+        """Return why nothing is decided; empty when all is well."""
+        return [
+            f"partition {partition}: recovering, standing by, or the record is away"
+            for partition in range(self._settings.partitions)
+            if not ((processor := self._processors.get(partition)) and processor.ready)
+        ]
+
+    @asynccontextmanager
+    async def _open_processor(self, partition: int) -> AsyncGenerator[Processor]:
+        """Yield a partition's processor on connections of its own."""
+        settings = self._settings
+        bus, ledger = open_bus(settings), open_ledger(settings)
+        try:
+            self._processors[partition] = Processor(
+                bus,
+                ledger,
+                DecisionHandler(rules_from(settings), self._metrics, partition=partition),
+                self._metrics,
+                group=PROCESS,
+                partition=partition,
+                sources=[(stream, partition) for stream in STREAMS],
+                last=[Stream.TIME],
+                limit=settings.consensus.batch_messages,
+            )
+            yield self._processors[partition]
+        finally:
+            self._processors.pop(partition, None)
+            await ledger.close()
+            await bus.close()
+
+    async def _tell_time(self) -> None:
+        """Publish logical time, often enough that a deadline is judged soon after it passed."""
+        interval = self._settings.consensus.vote_deadline_seconds / _TICKS_PER_DEADLINE
+        bus = open_bus(self._settings)
+        try:
+            while True:
+                await asyncio.sleep(interval)
+                now = self._clock.now()
+                for partition, processor in list(self._processors.items()):
+                    if processor.ready:
+                        identity = derive_id("tick", partition, now.isoformat())
+                        tick = Tick(message_id=identity, correlation_id=identity, occurred_at=now)
+                        with suppress(EnvironmentProblem):  # the processors say that it is away
+                            await bus.publish(Stream.TIME, partition, tick)
+        finally:
+            await bus.close()
+
+    async def _watch_lag(self) -> None:
+        while True:
+            for processor in list(self._processors.values()):
+                with suppress(EnvironmentProblem):
+                    await processor.observe_lag()
+            await asyncio.sleep(_LAG_SECONDS)
+
+
+async def serve(settings: Settings) -> None:
+    """Run the service until SIGINT or SIGTERM."""
+    with stop_requested() as stop:
+        await ConsensusService(settings).run(stop)
+
+
+def main() -> int:
+    """Run the process; returns its exit code."""
+    try:
+        settings = load_settings()
+        configure_logging(settings, PROCESS)
+        with connected(settings, servers=("valkey", "postgres")) as ready:
+            migrate(ready.ledger_url.get_secret_value())
+            asyncio.run(serve(ready))
+    except QuorumError as problem:
+        _log.error("the consensus stopped", exc_info=problem)
+        return problem.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,315 @@
+"""The engine: rounds, time, what comes too early, too late or twice, and reviews."""
+
+import subprocess
+import sys
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from consensus.engine import Engine, Rules
+from domain.errors import InvalidValue
+from domain.identity import derive_id
+from domain.messages import encode
+from domain.ports.ledger import Ignored
+from domain.voting import Action, ConsensusResult, Outcome, ReviewVerdict, TradingProposal, Vote
+from tests.builders import AGENTS, at, proposal, tick, verdict, vote, votes
+
+
+def run(*messages, engine: Engine | None = None) -> list:
+    engine = engine or Engine(Rules())
+    return [event for message in messages for event in engine.apply(message)]
+
+
+def run_with_record(*messages, engine: Engine, record: set[str]) -> list:
+    """Apply messages as the handler does: what the engine may have forgotten, the record knows."""
+    events = []
+    for message in messages:
+        if (
+            isinstance(message, TradingProposal)
+            and engine.may_have_forgotten(message)
+            and derive_id("decision", message.proposal_id) in record
+        ):
+            continue
+        caused = engine.apply(message)
+        record.update(d.decision_id for d in decisions(caused))
+        events += caused
+    return events
+
+
+def decisions(events) -> list[ConsensusResult]:
+    return [e for e in events if isinstance(e, ConsensusResult)]
+
+
+def reasons(events) -> list[str]:
+    return [e.reason for e in events if isinstance(e, Ignored)]
+
+
+def test_four_votes_close_a_round():
+    *before, last = [proposal(), *votes()]
+    engine = Engine(Rules())
+    assert run(*before, engine=engine) == []
+    [decision] = run(last, engine=engine)
+    assert decision.outcome is Outcome.EXECUTE
+    assert decision.decision_id == derive_id("decision", proposal().proposal_id)
+    assert decision.causation_id == proposal().proposal_id
+    assert decision.correlation_id == proposal().correlation_id
+    assert decision.occurred_at == at(0.5)
+    assert [v.agent_id for v in decision.counted] == sorted(AGENTS)
+    assert engine.state.rounds == {}
+
+
+def test_the_bytes_do_not_depend_on_the_order_of_arrival():
+    cast = [vote(agent=a, score=70 + n, seconds=n / 10) for n, a in enumerate(AGENTS)]
+    bytes_seen = {encode(decisions(run(*order))[0]) for order in permutations([proposal(), *cast])}
+    assert len(bytes_seen) == 1
+
+
+def test_the_deadline_closes_a_round():
+    events = run(proposal(), *votes()[:2], tick(1.9))
+    assert events == []
+    [decision] = run(proposal(), *votes()[:2], tick(1.9), tick(2))
+    assert (decision.outcome, decision.reason) == (Outcome.MANUAL_REVIEW, "degraded")
+    assert decision.occurred_at == at(2)
+    [silent] = run(proposal(), tick(10_000))
+    assert (silent.outcome, silent.reason) == (Outcome.REJECT, "no_quorum")
+    assert silent.occurred_at == at(2)
+
+
+def test_an_abstention_is_heard():
+    [decision] = run(proposal(), *votes()[:3], vote(agent=AGENTS[3], abstention="no model"))
+    assert (decision.participation, decision.degraded) == (3, True)
+
+
+def test_hold_is_rejected():
+    [decision] = run(proposal(action=Action.HOLD), *votes())
+    assert (decision.outcome, decision.reason) == (Outcome.REJECT, "hold")
+
+
+def test_a_late_vote_is_accounted_for_and_changes_nothing():
+    events = run(proposal(), *votes()[:3], tick(2), votes()[3])
+    assert len(decisions(events)) == 1
+    assert reasons(events) == ["late"]
+
+
+def test_duplicates_have_no_effect():
+    cast = votes()
+    events = run(proposal(), proposal(), cast[0], cast[0], *cast[1:], cast[2], proposal())
+    assert [d.ignored for d in decisions(events)] == [()]
+    assert reasons(events) == ["duplicate", "duplicate", "late", "duplicate"]
+
+
+def test_a_vote_waits_for_its_proposal_but_not_for_ever():
+    engine = Engine(Rules())
+    assert run(*votes(), tick(1), tick(20), engine=engine) == []
+    assert len(decisions(run(proposal(), engine=engine))) == 1
+    expired = run(vote("nothing"), tick(1), tick(30.9), tick(31))
+    assert reasons(expired) == ["unknown_proposal"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "reason"),
+    [
+        (vote(agent=AGENTS[0], seconds=-31), "stale"),
+        (vote(agent=AGENTS[0], seconds=33), "from_the_future"),
+        (vote(agent=AGENTS[0], symbol="AAPL"), "wrong_symbol"),
+    ],
+)
+def test_untimely_votes_are_refused_with_a_reason(odd, reason):
+    events = run(proposal(), odd, *votes()[1:], tick(2))
+    [decision] = decisions(events)
+    assert decision.participation == 3
+    assert [i.reason for i in decision.ignored] == [reason]
+    assert reasons(events) == [reason]
+
+
+def test_a_vote_can_grow_stale_while_the_round_is_open():
+    old = vote(agent=AGENTS[0], seconds=-29)
+    [decision] = run(proposal(), old, *votes(seconds=1.5)[1:])
+    assert (decision.participation, [i.reason for i in decision.ignored]) == (3, ["stale"])
+
+
+def test_an_unknown_agent_is_never_heard():
+    events = run(proposal(), vote(agent="mallory"), *votes()[:3], tick(2))
+    assert decisions(events)[0].participation == 3
+    assert reasons(events) == ["unknown_agent"]
+
+
+def test_the_last_vote_of_an_agent_counts():
+    changed = vote(agent=AGENTS[0], score=0, seconds=0.6, version="second")
+    [decision] = run(proposal(), votes()[0], changed, *votes()[1:])
+    assert decision.reason == "disagreement"
+    assert [i.reason for i in decision.ignored] == ["superseded"]
+
+
+def test_a_flood_of_votes_is_bounded():
+    flood = [vote(agent=AGENTS[0], seconds=0.1, version=str(n)) for n in range(40)]
+    engine = Engine(Rules())
+    events = run(proposal(), *flood, engine=engine)
+    assert reasons(events) == ["too_many_votes"] * 8
+    [decision] = run(tick(2), engine=engine)
+    assert len(decision.ignored) == 31
+
+
+def test_other_messages_are_no_business_here():
+    [decision] = run(proposal(), *votes())
+    assert reasons(run(decision)) == ["unexpected_type"]
+
+
+def in_review() -> tuple[Engine, ConsensusResult]:
+    engine = Engine(Rules())
+    [decision] = run(proposal(), *votes(scores=(100, 60, 80, 80)), engine=engine)
+    assert decision.outcome is Outcome.MANUAL_REVIEW
+    return engine, decision
+
+
+def test_a_person_approves():
+    engine, decision = in_review()
+    answer = verdict(decision.decision_id)
+    recorded, final = run(answer, engine=engine)
+    assert recorded == answer
+    assert (final.outcome, final.reason) == (Outcome.EXECUTE, "approved")
+    assert final.decision_id == derive_id("review", decision.decision_id)
+    assert final.causation_id == answer.message_id
+    assert final.occurred_at == answer.occurred_at
+    assert (final.counted, final.proposal) == (decision.counted, decision.proposal)
+    assert reasons(run(verdict(decision.decision_id, seconds=61), engine=engine)) == ["answered"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"approved": False}, "review_rejected"),
+        ({"price": "110.01"}, "price_moved"),
+        ({"price": "89.99"}, "price_moved"),
+        ({"seconds": 3601}, "review_timeout"),
+    ],
+)
+def test_what_is_not_approved_in_time_at_about_the_price_is_rejected(answer, reason):
+    engine, decision = in_review()
+    _, final = run(verdict(decision.decision_id, **answer), engine=engine)
+    assert (final.outcome, final.reason) == (Outcome.REJECT, reason)
+
+
+def test_the_collar_itself_is_allowed():
+    engine, decision = in_review()
+    _, final = run(verdict(decision.decision_id, price="110"), engine=engine)
+    assert final.outcome is Outcome.EXECUTE
+
+
+def test_silence_rejects():
+    engine, decision = in_review()
+    assert run(tick(3600), engine=engine) == []
+    [final] = run(tick(3600.5), engine=engine)
+    assert (final.outcome, final.reason) == (Outcome.REJECT, "review_timeout")
+    assert final.occurred_at == at(3600.5)
+    assert reasons(run(verdict(decision.decision_id), engine=engine)) == ["answered"]
+
+
+def test_a_verdict_on_nothing_is_accounted_for():
+    assert reasons(run(verdict("no such decision"))) == ["unknown_decision"]
+
+
+def test_what_is_decided_is_let_go_and_the_record_is_asked():
+    engine = Engine(Rules())
+    run(proposal("a"), *votes("a"), tick(40), engine=engine)
+    assert engine.apply(proposal("a"))[0].reason == "duplicate"
+    assert not engine.may_have_forgotten(proposal("a"))
+    run(tick(63), engine=engine)
+    assert engine.state.decided == {}
+    assert engine.may_have_forgotten(proposal("a"))
+    assert not engine.may_have_forgotten(proposal("b", seconds=63))
+
+
+@st.composite
+def traffic(draw):
+    names = ["a", "b", "c"]
+    messages = [proposal(n, seconds=i) for i, n in enumerate(names)]
+    messages += [
+        vote(
+            name,
+            agent,
+            score=draw(st.integers(60, 100)),
+            seconds=draw(st.integers(-40, 40)),
+            abstention=draw(st.sampled_from(["", "", "", "no data"])),
+            veto=draw(st.sampled_from(["", "", "", "", "limit"])),
+        )
+        for name in names
+        for agent in AGENTS
+    ]
+    messages += [tick(s) for s in draw(st.lists(st.integers(-5, 5000), max_size=4))]
+    messages += [vote("nothing"), vote("a", "mallory")]
+    messages += draw(st.lists(st.sampled_from(messages), max_size=5))
+    for name in names:
+        decision_id = derive_id("decision", derive_id("proposal", name))
+        if draw(st.booleans()):
+            messages.append(verdict(decision_id, approved=draw(st.booleans())))
+    return draw(st.permutations(messages))
+
+
+@settings(max_examples=60, deadline=None)
+@given(traffic(), st.integers(0, 30))
+def test_every_proposal_is_decided_once_and_every_vote_accounted_for(messages, cut):
+    engine, record = Engine(Rules()), set[str]()
+    events = run_with_record(*messages, engine=engine, record=record)
+    whole = engine.to_bytes()
+    end = tick(100_000), tick(100_031), tick(200_000)
+    events += run_with_record(*end, engine=engine, record=record)
+    decided = decisions(events)
+    first = [d for d in decided if d.reason not in REVIEWED]
+    assert len({d.decision_id for d in decided}) == len(decided)
+    assert {d.proposal.proposal_id for d in first} == {derive_id("proposal", n) for n in "abc"}
+    reviewed = [d for d in first if d.outcome is Outcome.MANUAL_REVIEW]
+    assert len(decided) == len(first) + len(reviewed)
+    state = engine.state
+    assert not any((state.rounds, state.held, state.reviews, state.decided))
+    accounted = {v.message_id for d in first for v in (*d.counted, *d.ignored)}
+    accounted |= {e.message.message_id for e in events if isinstance(e, Ignored)}
+    assert accounted >= {m.message_id for m in messages if isinstance(m, Vote)}
+
+    # A copy made from bytes half-way goes on as if nothing had happened.
+    part, record = Engine(Rules()), set[str]()
+    before = run_with_record(*messages[:cut], engine=part, record=record)
+    restored = Engine.from_bytes(Rules(), part.to_bytes())
+    after = run_with_record(*messages[cut:], engine=restored, record=record)
+    assert before + after == events[: len(before + after)]
+    assert restored.to_bytes() == whole
+
+
+REVIEWED = {"approved", "review_rejected", "review_timeout", "price_moved"}
+
+_PROGRAM = """
+import hashlib
+from consensus.engine import Engine, Rules
+from domain.messages import encode
+from domain.ports.ledger import Ignored
+from tests.builders import proposal, tick, votes
+engine, digest = Engine(Rules()), hashlib.sha256()
+for n in range(40):
+    cast = votes(str(n), scores=(60 + n, 80, 75, 90 - n))
+    for message in (proposal(str(n)), *cast[n % 3 :], *cast[:2], tick(n)):
+        for event in engine.apply(message):
+            digest.update(b"ignored" if isinstance(event, Ignored) else encode(event))
+print(digest.hexdigest(), hashlib.sha256(engine.to_bytes()).hexdigest())
+"""
+
+
+def test_another_hash_seed_gives_the_same_bytes():
+    answers = {
+        subprocess.run(
+            [sys.executable, "-c", _PROGRAM],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": ":".join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "4242")
+    }
+    assert len(answers) == 1
+
+
+def test_a_verdict_needs_a_price():
+    with pytest.raises(InvalidValue):
+        verdict("x", price="0")
+    assert isinstance(verdict("x"), ReviewVerdict)
