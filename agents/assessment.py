@@ -1,0 +1,122 @@
+"""What each specialist's judgement is made of, and how a judgement becomes a vote."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from agents.market_view import MarketView
+from agents.model import PLACES, Model
+from agents.scores import ACCEPTANCE, score_of
+from domain.identity import derive_id
+from domain.money import canonical
+from domain.settings import TradingSettings
+from domain.voting import Action, TradingProposal, Vote, confidence_ppm
+
+
+class Case(NamedTuple):
+    """A proposal with everything a judgement may read.
+
+    Parameters
+    ----------
+    at
+        Close instant of the bar that the proposal was made on.
+    limits
+        The trading settings: limits and costs.
+    """
+
+    view: MarketView
+    proposal: TradingProposal
+    at: datetime
+    limits: TradingSettings
+
+    @property
+    def direction(self) -> int:
+        """1 for a buy, -1 for a sale, 0 for a hold."""
+        return {Action.BUY: 1, Action.SELL: -1, Action.HOLD: 0}[self.proposal.action]
+
+    def features(self, symbol: str) -> dict[str, float] | None:
+        """Return the newest features of `symbol` that a vote on this proposal may read."""
+        return self.view.features(symbol, self.at, inclusive=symbol == self.proposal.symbol)
+
+
+class Assessment(NamedTuple):
+    """A judgement in the agent's own unit.
+
+    Parameters
+    ----------
+    support
+        How much speaks for executing; the model's score knots turn it into a score.
+    chance
+        Calibrated probability that executing proves right, by the agent's own measure.
+    rationale
+        Drivers with numbers, in a trader's words.
+    measures
+        The same as named numbers.
+    veto
+        Name of the hard limit that is breached, or empty.
+    """
+
+    support: float
+    chance: float
+    rationale: str
+    measures: Mapping[str, float]
+    veto: str = ""
+
+
+class Abstention(NamedTuple):
+    """The agent has no say, for this reason."""
+
+    reason: str
+
+
+def model_too_old(model: Model, at: datetime, maximum_age_days: int) -> Abstention | None:
+    """Return why a model that saw too old data abstains at instant `at`, or None."""
+    age = (at - model.specification.trained_until).days
+    if age <= maximum_age_days:
+        return None
+    return Abstention(f"model too old: {age} days, {maximum_age_days} allowed")
+
+
+def to_vote(
+    judgement: Assessment | Abstention,
+    model: Model,
+    label: str,
+    proposal: TradingProposal,
+    occurred_at: datetime,
+) -> Vote:
+    """Return the vote that a judgement amounts to; an abstention has confidence 0.
+
+    The confidence is that of the verdict: the chance that executing is right where the score
+    accepts, that it is wrong where it does not.
+    """
+    agent = model.specification.agent
+    score, confidence = 50, 0.0
+    rationale, measures, veto, abstention = "", {}, "", ""
+    if isinstance(judgement, Abstention):
+        abstention = judgement.reason
+        rationale = f"Abstains: {abstention}."
+    else:
+        score = score_of(judgement.support, model.specification.score)
+        chance = round(judgement.chance, PLACES)
+        confidence = chance if score >= ACCEPTANCE else 1.0 - chance
+        rationale, veto = judgement.rationale, judgement.veto
+        measures = {
+            name: canonical(round(float(value), PLACES))
+            for name, value in judgement.measures.items()
+        }
+    return Vote(
+        message_id=derive_id("vote", agent, proposal.proposal_id, label),
+        correlation_id=proposal.correlation_id,
+        causation_id=proposal.message_id,
+        occurred_at=occurred_at,
+        agent_id=agent.value,
+        proposal_id=proposal.proposal_id,
+        symbol=proposal.symbol,
+        score=score,
+        confidence_ppm=confidence_ppm(confidence),
+        rationale=rationale,
+        risk_assessment=measures,
+        model_version=label,
+        veto=veto,
+        abstention=abstention,
+    )

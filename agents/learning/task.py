@@ -1,0 +1,154 @@
+"""What training hands to each agent, and what each agent answers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import polars as pl
+
+from agents.assessment import Abstention, Assessment
+from agents.calibration import Knots, constant, fit_probability
+from agents.learning.loop import LearningSettings
+from agents.learning.samples import HORIZON_DAYS, Panel, Slices
+from agents.learning.trials import Trial, Trials
+from agents.model import OUTPUTS, Epoch, Model, Specification
+from agents.network import PolicyNetwork
+from agents.price_history import Floats
+from agents.scores import acceptance_threshold, score_knots
+from domain.settings import TradingSettings
+from domain.voting import AgentId
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Everything one agent is trained and calibrated on.
+
+    Parameters
+    ----------
+    until
+        End of the data; labels too lie before it.
+    trials
+        Makes the trial proposals of the tuning slice; called only by agents that need them.
+    """
+
+    slices: Slices
+    until: datetime
+    limits: TradingSettings
+    trials: Callable[[], Trials]
+    experiences: pl.DataFrame | None = field(default=None)
+
+
+class Skill(NamedTuple):
+    """Own-task skill numbers, one row per sample: losses are better the smaller they are."""
+
+    symbols: list[str]
+    times: list[int]
+    values: dict[str, Floats]
+
+
+class Task(Protocol):
+    """What an agent's `training` module offers."""
+
+    @property
+    def INPUTS(self) -> tuple[str, ...]:  # noqa: N802 - a module's constant
+        """Features that the network reads."""
+        ...
+
+    @property
+    def LEARNING(self) -> LearningSettings:  # noqa: N802 - a module's constant
+        """How the network is fitted."""
+        ...
+
+    def policy(self, network: PolicyNetwork) -> None:
+        """Set the classic policy's weights."""
+        ...
+
+    def learn(
+        self, network: PolicyNetwork, lesson: Lesson, settings: LearningSettings
+    ) -> list[Epoch]:
+        """Fit the correction."""
+        ...
+
+    def calibrate(self, network: PolicyNetwork, lesson: Lesson) -> Model:
+        """Return the model with score and confidence fitted on the tuning slice."""
+        ...
+
+    def skill(self, model: Model, rows: Panel, limits: TradingSettings) -> Skill:
+        """Return the model's own-task skill, per sample."""
+        ...
+
+    def summary(self, model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:
+        """Return figures that are no mean of per-sample numbers."""
+        ...
+
+
+def draft(
+    agent: AgentId,
+    inputs: tuple[str, ...],
+    network: PolicyNetwork,
+    lesson: Lesson,
+    *,
+    constants: dict[str, float] | None = None,
+    calibrations: dict[str, Knots] | None = None,
+    score: Knots | None = None,
+    confidence: Knots | None = None,
+) -> Model:
+    """Return a model of `network`; what isn't calibrated yet is indifferent."""
+    return Model(
+        Specification(
+            agent=agent,
+            architecture="residual" if network.hidden_units else "classic",
+            inputs=inputs,
+            outputs=OUTPUTS[agent],
+            hidden_units=network.hidden_units,
+            horizon_days=HORIZON_DAYS,
+            trained_until=lesson.until,
+            score=score or constant(50.0),
+            confidence=confidence or constant(0.5),
+            calibrations=calibrations or {},
+            constants=constants or {},
+        ),
+        network,
+    )
+
+
+class Verdicts(NamedTuple):
+    """Trials that the agent had a say on: its support and the trial's place in the list."""
+
+    supports: Floats
+    places: list[int]
+
+
+def verdicts(judgements: list[Assessment | Abstention]) -> Verdicts:
+    """Return the supports of all judgements that are no abstention."""
+    places = [i for i, j in enumerate(judgements) if isinstance(j, Assessment)]
+    supports = [j.support for j in judgements if isinstance(j, Assessment)]
+    return Verdicts(np.array(supports), places)
+
+
+def score_and_confidence(
+    supports: Floats,
+    gains: Floats,
+    right: Callable[[float], "np.typing.NDArray[np.bool_]"],
+    *,
+    prior_slope: float,
+) -> tuple[Knots, Knots]:
+    """Fit what 75 means and how sure the agent may be.
+
+    Parameters
+    ----------
+    gains
+        What executing each trial gained by the agent's own measure.
+    right
+        Acceptance threshold → whether executing each trial proved right.
+    """
+    acceptance = max(acceptance_threshold(supports, gains), 1e-3)
+    score = score_knots(supports, indifferent=0.0, acceptance=acceptance)
+    return score, fit_probability(supports, right(acceptance), prior_slope=prior_slope)
+
+
+def judged(trials: Trials, assess: Callable[[Trial], Assessment | Abstention]) -> Verdicts:
+    """Return the supports that `assess` gives to the trials."""
+    return verdicts(trials.assessed(assess))

@@ -1,0 +1,146 @@
+"""The Market Analyst: proposes trades bar by bar, and votes on expected gain after costs."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import datetime
+
+from agents.base import BaseAgent
+from agents.indicators import SENTIMENT
+from agents.market_analyst.patterns import Pattern, candlesticks
+from agents.market_analyst.proposing import propose
+from agents.market_analyst.regime import Regime, volatility_regime
+from agents.price_history import PriceHistory
+from domain.errors import InvalidValue
+from domain.market import MarketData
+from domain.messages import Message
+from domain.metrics import Metric
+from domain.portfolio import Portfolio, PortfolioUpdated
+from domain.ports.bus import MessageBus
+from domain.ports.clock import Clock
+from domain.ports.metrics import Metrics
+from domain.ports.model_source import ModelSource
+from domain.settings import Settings
+from domain.streams import Stream
+from domain.voting import AgentId, TradingProposal
+
+_REMEMBERED_PORTFOLIOS = 4096
+
+
+class MarketAnalyst(BaseAgent):
+    """Reads bars, headlines and the portfolio; proposes, and votes."""
+
+    def __init__(
+        self,
+        bus: MessageBus,
+        models: ModelSource,
+        metrics: Metrics,
+        clock: Clock,
+        settings: Settings,
+    ) -> None:
+        super().__init__(bus, models, metrics, clock, settings)
+        self._portfolios: dict[str, Portfolio] = {}
+        self._told = asyncio.Condition()
+
+    @property
+    def agent_id(self) -> AgentId:
+        """The Market Analyst."""
+        return AgentId.MARKET_ANALYST
+
+    async def observe(self, message: Message) -> None:
+        """Take in bars, headlines and, by the bar that caused them, portfolios."""
+        if not isinstance(message, PortfolioUpdated):
+            await super().observe(message)
+            return
+        async with self._told:
+            self._portfolios.setdefault(message.causation_id, message.portfolio)
+            if len(self._portfolios) > _REMEMBERED_PORTFOLIOS:
+                self._portfolios.pop(next(iter(self._portfolios)))
+            self._told.notify_all()
+
+    async def process_message(self, message: Message) -> None:
+        """On a bar: propose a trade where one is wanted. Otherwise as every agent."""
+        await super().process_message(message)
+        if isinstance(message, MarketData) and message.open is not None:
+            proposal = await self.propose(message)
+            if proposal is not None:
+                await self.publish(Stream.PROPOSALS, proposal.symbol, proposal)
+                self.metrics.count(Metric.PROPOSALS, action=proposal.action)
+
+    async def propose(self, bar: MarketData) -> TradingProposal | None:
+        """Return what the agent proposes on a bar, once the portfolio marked at it is known.
+
+        Without that portfolio in time nothing is proposed, and the time-out is counted.
+        """
+        self.adopt_current_model()
+        portfolio = await self._portfolio_at(bar.message_id)
+        if portfolio is None:
+            self.metrics.count(Metric.INPUT_TIMEOUTS, agent=self.agent_id, input="portfolio")
+            return None
+        return propose(
+            self.model,
+            self.model_version.label,
+            self.view,
+            bar,
+            portfolio,
+            limits=self.settings.trading,
+            occurred_at=self.clock.now(),
+            data_version=self.model_version.data_version,
+        )
+
+    async def _portfolio_at(self, bar_id: str) -> Portfolio | None:
+        try:
+            async with asyncio.timeout(self.settings.serving.input_timeout_seconds), self._told:
+                await self._told.wait_for(lambda: bar_id in self._portfolios)
+        except TimeoutError:
+            return None
+        return self._portfolios[bar_id]
+
+    async def analyze_technical_indicators(self, symbol: str, at: datetime) -> Mapping[str, float]:
+        """Return feature name → value of the newest bar at `at`; NaN where history is short.
+
+        Raises
+        ------
+        InvalidValue
+            If no bar of the symbol is known by then.
+        """
+        self._history(symbol, at)
+        return self.view.features(symbol, at) or {}
+
+    async def analyze_sentiment(self, symbol: str, at: datetime) -> float:
+        """Return the decayed mean tone of the headlines known at `at`, -1 … 1; 0 without any.
+
+        Raises
+        ------
+        InvalidValue
+            If no bar of the symbol is known by then.
+        """
+        return (await self.analyze_technical_indicators(symbol, at))[SENTIMENT]
+
+    async def detect_patterns(self, symbol: str, at: datetime) -> list[Pattern]:
+        """Return the candlestick patterns that the newest bar completes.
+
+        Raises
+        ------
+        InvalidValue
+            If no bar of the symbol is known by then.
+        """
+        return candlesticks(self._history(symbol, at))
+
+    async def assess_market_regime(self, symbol: str, at: datetime) -> Regime | None:
+        """Return the volatility regime, from the past alone; None where history is short.
+
+        Raises
+        ------
+        InvalidValue
+            If no bar of the symbol is known by then.
+        """
+        return volatility_regime(self._history(symbol, at))
+
+    def _history(self, symbol: str, at: datetime) -> PriceHistory:
+        history = self.view.history(symbol, at)
+        if not history.length:
+            raise InvalidValue(
+                f"No bar of {symbol} is known by {at.isoformat()}.",
+                next_step="Ask for a later instant, or warm the view up with its history.",
+            )
+        return history

@@ -1,0 +1,1 @@
+"""The Portfolio Optimizer: target weights, and whether a trade moves toward them."""

@@ -1,0 +1,132 @@
+"""The Portfolio Optimizer's vote: the marginal utility of the trade after costs."""
+
+from datetime import timedelta
+from math import exp, sqrt
+from typing import NamedTuple
+
+import numpy as np
+
+from agents.assessment import Abstention, Assessment, Case
+from agents.exposure import (
+    BASIS_POINTS,
+    cost_bps,
+    trade_fraction,
+    weights_after,
+    weights_before,
+)
+from agents.model import PLACES, Model
+from agents.price_history import Floats, to_instant
+
+_CORRELATION_DAYS = 252
+_FEWEST_DAYS = 40
+#: An asset whose newest bar is older than this is no longer traded.
+_STALE = timedelta(days=10)
+
+
+class Allocation(NamedTuple):
+    """Target weights over the symbols that can be held, and their daily covariance."""
+
+    symbols: list[str]
+    weights: Floats
+    covariance: Floats
+
+
+def allocation_weights(preferences: Floats, exposure: float, largest: float) -> Floats:
+    """Return exposure × softmax(preferences), each weight at most `largest`.
+
+    With the classic policy, whose preference is minus the log volatility, these are the
+    inverse-volatility weights.
+    """
+    shares = np.exp(preferences - preferences.max())
+    return np.minimum(exposure * shares / shares.sum(), largest)
+
+
+def target_allocation(model: Model, case: Case) -> Allocation | Abstention:
+    """Return the model's target weights as of the proposal."""
+    rows: dict[str, Floats] = {}
+    volatilities: list[float] = []
+    for symbol in case.view.symbols:
+        own = symbol == case.proposal.symbol
+        history = case.view.history(symbol, case.at, inclusive=own)
+        if not history.length or case.at - to_instant(int(history.times[-1])) > _STALE:
+            continue
+        features = case.features(symbol)
+        inputs = None if features is None else model.inputs_of(features)
+        if features is not None and inputs is not None:
+            rows[symbol] = inputs
+            volatilities.append(exp(features["log_volatility_ewma"]))
+    if case.proposal.symbol not in rows:
+        return Abstention(f"history of {case.proposal.symbol} is too short for the features")
+    symbols = list(rows)
+    returns = case.view.returns(symbols, case.at, _CORRELATION_DAYS)
+    if len(returns) < _FEWEST_DAYS:
+        return Abstention(f"only {len(returns)} common days of returns, {_FEWEST_DAYS} needed")
+    preferences = model.predict(np.stack(list(rows.values())))[:, 0]
+    weights = allocation_weights(
+        preferences,
+        model.specification.constants["exposure"],
+        float(case.limits.maximum_position_fraction),
+    )
+    return Allocation(symbols, weights, _covariance(returns, np.array(volatilities)))
+
+
+def _covariance(returns: Floats, volatilities: Floats) -> Floats:
+    """Return present volatilities with the past correlations, shrunk a fifth to none."""
+    deviations = returns.std(axis=0)
+    scaled = (returns - returns.mean(axis=0)) / np.where(deviations > 1e-12, deviations, 1.0)
+    correlation = 0.8 * (scaled.T @ scaled) / len(scaled)
+    np.fill_diagonal(correlation, 1.0)
+    return correlation * np.outer(volatilities, volatilities)
+
+
+def assess(model: Model, case: Case) -> Assessment | Abstention:
+    """Judge a proposal by its marginal utility per unit traded, in basis points.
+
+    Utility over the review period: the proposal's own view (target against reference, shrunk)
+    minus half the risk aversion times the squared tracking risk against the target weights;
+    the cost of the trade is taken off. The chance is that the trade earns after costs.
+    """
+    proposal, constants = case.proposal, model.specification.constants
+    allocation = target_allocation(model, case)
+    if isinstance(allocation, Abstention):
+        return allocation
+    change = trade_fraction(proposal)
+    if change == 0.0:
+        return Abstention("nothing is traded")
+    own = allocation.symbols.index(proposal.symbol)
+    before, after = weights_before(proposal.portfolio), weights_after(proposal)
+    active = [
+        np.array([weights.get(symbol, 0.0) for symbol in allocation.symbols]) - allocation.weights
+        for weights in (before, after)
+    ]
+    tracking = [float(gap @ allocation.covariance @ gap) for gap in active]
+    benefit = 0.5 * constants["risk_aversion"] * constants["review_days"]
+    toward = benefit * (tracking[0] - tracking[1]) / abs(change) * BASIS_POINTS
+    expected = float(proposal.price_target / proposal.reference_price) - 1.0
+    view = constants["view_weight"] * case.direction * expected * BASIS_POINTS
+    cost = cost_bps(
+        case.limits,
+        price=float(proposal.reference_price),
+        daily_volatility=sqrt(float(allocation.covariance[own, own])),
+        participation=0.0,
+    )
+    support = round(toward + view - cost, PLACES)
+    target = float(allocation.weights[own])
+    return Assessment(
+        support=support,
+        chance=model.specification.confidence(support),
+        rationale=(
+            f"Moves {proposal.symbol} from {before.get(proposal.symbol, 0.0):.1%} to "
+            f"{after.get(proposal.symbol, 0.0):.1%}, target {target:.1%}: "
+            f"{toward:+.1f} bps from diversification, {view:+.1f} bps from the view, "
+            f"{-cost:+.1f} bps cost per unit traded."
+        ),
+        measures={
+            "marginal_utility_bps": support,
+            "toward_target_bps": toward,
+            "view_bps": view,
+            "cost_bps": cost,
+            "target_weight": target,
+            "weight_after": after.get(proposal.symbol, 0.0),
+        },
+    )

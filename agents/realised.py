@@ -1,0 +1,51 @@
+"""How an agent's confidence has fared against what then happened."""
+
+from dataclasses import dataclass, field
+
+from agents.scores import ACCEPTANCE
+from domain.experience import Experience
+from domain.voting import MILLION, AgentId
+
+
+@dataclass
+class RealisedCalibration:
+    """Running counts over the experiences of one agent; each experience counts once."""
+
+    agent: AgentId
+    verdicts: int = 0
+    right: int = 0
+    confidence_sum: float = 0.0
+    squared_error_sum: float = 0.0
+    _seen: set[str] = field(default_factory=set[str])
+
+    def add(self, experience: Experience) -> bool:
+        """Count an experience in which the agent voted; returns whether it was counted.
+
+        Accepting was right where the trade earned after costs, refusing where it did not.
+        """
+        score = experience.scores.get(self.agent)
+        if score is None or experience.message_id in self._seen:
+            return False
+        self._seen.add(experience.message_id)
+        confidence = experience.confidences_ppm.get(self.agent, 0) / MILLION
+        is_right = (score >= ACCEPTANCE) == (experience.reward > 0)
+        self.verdicts += 1
+        self.right += is_right
+        self.confidence_sum += confidence
+        self.squared_error_sum += (confidence - is_right) ** 2
+        return True
+
+    @property
+    def hit_rate(self) -> float:
+        """Share of verdicts that proved right; 0 before the first."""
+        return self.right / self.verdicts if self.verdicts else 0.0
+
+    @property
+    def mean_confidence(self) -> float:
+        """Mean confidence; equal to `hit_rate` where confidence is calibrated."""
+        return self.confidence_sum / self.verdicts if self.verdicts else 0.0
+
+    @property
+    def brier(self) -> float:
+        """Brier score of the confidence."""
+        return self.squared_error_sum / self.verdicts if self.verdicts else 0.0

@@ -1,0 +1,1 @@
+"""The Risk Manager: forecasts volatility, measures value at risk, and vetoes breaches."""

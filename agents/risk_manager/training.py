@@ -1,0 +1,115 @@
+"""What the Risk Manager learns: the variance of the next week's daily returns."""
+
+from statistics import NormalDist
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from agents.assessment import Abstention, Assessment
+from agents.learning.loop import LearningSettings, Samples, fit
+from agents.learning.samples import Panel
+from agents.learning.task import Lesson, Skill, draft, judged, score_and_confidence
+from agents.learning.trials import Trial, Trials
+from agents.model import Epoch, Model
+from agents.network import PolicyNetwork
+from agents.price_history import Floats
+from agents.risk_manager.judgement import Volatility, assess_with, forecast_volatility
+from domain.settings import TradingSettings
+from domain.voting import AgentId
+
+INPUTS = (
+    "log_volatility_5", "log_volatility_21", "log_volatility_ewma", "log_range_1", "log_range_5",
+    "log_range_21", "return_1", "return_5", "drawdown_63", "relative_volume_1",
+)  # fmt: skip
+LEARNING = LearningSettings(seed=0, hidden_units=12, learning_rate=2e-3, weight_decay=1e-2)
+
+_EWMA = INPUTS.index("log_volatility_ewma")
+#: One breach in this many trials is what the agent tolerates.
+_TOLERATED = 0.05
+
+
+def policy(network: PolicyNetwork) -> None:
+    """Set the classic forecast: the exponentially weighted variance goes on."""
+    weight = np.zeros((1, len(INPUTS)))
+    weight[0, _EWMA] = 2.0
+    network.set_policy(weight, np.zeros(1))
+
+
+def learn(network: PolicyNetwork, lesson: Lesson, settings: LearningSettings) -> list[Epoch]:
+    """Fit the forecast by QLIKE against the realised variance of the horizon."""
+    training, tuning = (
+        Samples(rows.columns(INPUTS), rows.forward_variance)
+        for rows in (lesson.slices.training, lesson.slices.tuning)
+    )
+    network.standardise_by(training.inputs)
+    return fit(network, _loss, training, tuning, settings)
+
+
+def _loss(outputs: Tensor, variance: Tensor) -> Tensor:
+    excess = torch.log(variance) - outputs[:, 0]
+    return torch.exp(excess) - excess - 1.0
+
+
+def qlike(realised: Floats, log_forecast: Floats) -> Floats:
+    """Return the QLIKE loss per sample: r/f - log(r/f) - 1."""
+    excess = np.log(realised) - log_forecast
+    return np.exp(excess) - excess - 1.0
+
+
+def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
+    """Fit score and confidence: headroom by forecast against headroom by what then came."""
+    uncalibrated = draft(AgentId.RISK_MANAGER, INPUTS, network, lesson)
+    trials = lesson.trials()
+    forecast = judged(trials, lambda trial: _assess(uncalibrated, trial))
+    realised = judged(trials, lambda trial: assess_with(
+        uncalibrated, trial.case, realised_volatility(trials, uncalibrated, trial)
+    ))  # fmt: skip
+    gains = np.where(realised.supports >= 0.0, _TOLERATED, _TOLERATED - 1.0)
+    score, confidence = score_and_confidence(
+        forecast.supports, gains, lambda accepted: realised.supports >= accepted, prior_slope=2.0
+    )
+    return draft(AgentId.RISK_MANAGER, INPUTS, network, lesson, score=score, confidence=confidence)
+
+
+def _assess(model: Model, trial: Trial) -> Assessment | Abstention:
+    return assess_with(model, trial.case, forecast_volatility(model, trial.case))
+
+
+def realised_volatility(trials: Trials, model: Model, trial: Trial) -> Volatility:
+    """Return the volatility that came after a trial; the forecast where it isn't known."""
+    forecast = forecast_volatility(model, trial.case)
+    time = int(trials.panel.times[trial.row])
+
+    def volatility(symbol: str) -> float | None:
+        row = trials.row(symbol, time)
+        if row is None:
+            return forecast(symbol)
+        return float(np.sqrt(trials.panel.forward_variance[row]))
+
+    return volatility
+
+
+def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:  # noqa: ARG001
+    """Return QLIKE, and whether the next day's return fell below its normal VaR."""
+    log_variance = model.predict(rows.columns(INPUTS))[:, 0]
+    deviation = np.exp(0.5 * log_variance)
+
+    def exceptions(level: float) -> Floats:
+        return (rows.day_return < -NormalDist().inv_cdf(level) * deviation).astype(float)
+
+    return Skill(
+        rows.symbols.tolist(),
+        rows.times.tolist(),
+        {
+            "qlike": qlike(rows.forward_variance, log_variance),
+            "exception_95": exceptions(0.95),
+            "exception_99": exceptions(0.99),
+        },
+    )
+
+
+def summary(model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:  # noqa: ARG001
+    """Return the QLIKE of the plain EWMA forecast on the same rows."""
+    ewma = 2.0 * rows.columns(("log_volatility_ewma",))[:, 0]
+    return {"qlike_of_ewma": float(qlike(rows.forward_variance, ewma).mean())}

@@ -1,0 +1,258 @@
+import asyncio
+import json
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import msgspec
+import polars as pl
+import pytest
+
+from agents.build import build_agent
+from agents.model_files import MANIFEST, save
+from domain.errors import InvalidValue
+from domain.identity import derive_id
+from domain.metrics import Metric
+from domain.models import DeploymentStatus, ModelVersion
+from domain.portfolio import Portfolio, PortfolioUpdated
+from domain.ports.model_source import DeployedModel
+from domain.settings import ServingSettings, Settings
+from domain.streams import Stream
+from domain.voting import Action, AgentId, Vote
+
+
+class Published:
+    """Keeps what is published."""
+
+    def __init__(self):
+        self.messages = []
+
+    async def publish(self, stream, _partition, message):
+        self.messages.append((stream, message))
+        return str(len(self.messages))
+
+
+class Folders:
+    """A model source over folders on disk."""
+
+    def __init__(self):
+        self.deployed = {}
+
+    def deploy(self, folder, trained, version):
+        manifest = save(folder, trained)
+        agent = trained.model.specification.agent
+        self.deployed[agent] = DeployedModel(
+            folder,
+            ModelVersion(
+                model_id=f"quorum-{agent}",
+                version=version,
+                agent_type=agent,
+                performance_metrics={},
+                deployment_status=DeploymentStatus.CHAMPION,
+                created_at=datetime(2021, 1, 1, tzinfo=UTC),
+                model_artifacts=manifest.files,
+            ),
+        )
+
+    def current(self, agent):
+        return self.deployed[agent]
+
+    def changed(self, agent, label):
+        return self.deployed[agent].version.label != label
+
+
+class Counts:
+    def __init__(self):
+        self.seen = Counter()
+        self.gauges = {}
+
+    def count(self, metric, amount=1, **labels):
+        self.seen[metric, *labels.values()] += amount
+
+    def gauge(self, metric, value, **labels):
+        self.gauges[metric, *labels.values()] = value
+
+    def observe(self, metric, _value, **labels):
+        self.seen[metric, *labels.values()] += 1
+
+
+class EventTime:
+    def __init__(self):
+        self.latest = datetime.min.replace(tzinfo=UTC)
+
+    def now(self):
+        return self.latest
+
+    def observe(self, moment):
+        self.latest = max(self.latest, moment)
+
+
+@pytest.fixture
+def bus():
+    return Published()
+
+
+@pytest.fixture
+def source(tmp_path, classics):
+    folders = Folders()
+    for agent, trained in classics.items():
+        folders.deploy(tmp_path / agent / "1", trained, 1)
+    return folders
+
+
+@pytest.fixture
+def counts():
+    return Counts()
+
+
+@pytest.fixture
+def build(bus, source, counts, bars):
+    def make(agent, history=bars, timeout=0.01):
+        settings = Settings(serving=ServingSettings(input_timeout_seconds=timeout))
+        built = build_agent(agent, bus, source, counts, EventTime(), settings)
+        built.warm_up(history)
+        return built
+
+    make.counts = counts
+    make.source = source
+    return make
+
+
+@pytest.mark.parametrize("agent_id", AgentId)
+async def test_a_proposal_is_answered_by_one_vote(agent_id, build, bus, proposal_of, counts):
+    agent = build(agent_id)
+    proposal = proposal_of()
+    await agent.process_message(proposal)
+    [(stream, vote)] = bus.messages
+    assert stream is Stream.VOTES
+    assert isinstance(vote, Vote)
+    assert vote == await agent.vote_on_decision(proposal)
+    assert vote.occurred_at == proposal.occurred_at
+    assert vote.model_version == agent.model_version.label
+    assert counts.seen[Metric.VOTES_CAST, agent_id, "vote"] == 2
+
+
+async def test_a_vote_waits_for_its_bar(build, bars, bar_of, until, proposal_of):
+    agent = build(AgentId.RISK_MANAGER, bars.filter(pl.col("timestamp") < until), timeout=30)
+    voting = asyncio.create_task(agent.vote_on_decision(proposal_of()))
+    await asyncio.sleep(0)
+    await agent.observe(bar_of("AAA", until))
+    assert not (await voting).abstention
+
+
+async def test_a_bar_that_does_not_come_is_an_abstention(build, bars, until, proposal_of, counts):
+    agent = build(AgentId.EXECUTION, bars.filter(pl.col("timestamp") < until))
+    assert "inputs missing" in (await agent.vote_on_decision(proposal_of())).abstention
+    assert counts.seen[Metric.INPUT_TIMEOUTS, AgentId.EXECUTION, "bar"] == 1
+
+
+async def test_another_deployed_model_votes_at_once(build, tmp_path, trained_risk, proposal_of):
+    source, counts = build.source, build.counts
+    agent = build(AgentId.RISK_MANAGER)
+    old = agent.model_version.label
+    source.deploy(tmp_path / "2", trained_risk, 2)
+    vote = await agent.vote_on_decision(proposal_of())
+    assert vote.model_version == source.current(AgentId.RISK_MANAGER).version.label != old
+    assert counts.gauges[Metric.MODEL_INFO, AgentId.RISK_MANAGER, old] == 0
+    assert counts.gauges[Metric.MODEL_INFO, AgentId.RISK_MANAGER, vote.model_version] == 1
+
+
+async def test_a_refused_model_leaves_the_last_good_one_in_place(
+    build, tmp_path, trained_risk, proposal_of
+):
+    source, counts = build.source, build.counts
+    agent = build(AgentId.RISK_MANAGER)
+    old = agent.model_version.label
+    source.deploy(tmp_path / "2", trained_risk, 2)
+    (tmp_path / "2" / MANIFEST).write_text(json.dumps({}))
+    assert (await agent.vote_on_decision(proposal_of())).model_version == old
+    assert counts.seen[Metric.MODEL_FALLBACKS, AgentId.RISK_MANAGER, "refused"] == 1
+
+
+def told(bar, cash=1_000_000):
+    return PortfolioUpdated(
+        message_id=derive_id("portfolio", bar.message_id),
+        correlation_id=bar.correlation_id,
+        causation_id=bar.message_id,
+        occurred_at=bar.occurred_at,
+        portfolio=Portfolio(cash=Decimal(cash)),
+    )
+
+
+#: A month in which the small market rises, this long before its end.
+_LIVED = timedelta(days=170)
+
+
+async def proposed_days(agent, bus, world):
+    days = world.bars.filter(pl.col("timestamp") >= world.until - _LIVED)["timestamp"]
+    for at in days.unique().sort()[:30]:
+        for symbol in ("AAA", "BBB", "CCC"):
+            bar = world.bar_of(symbol, at)
+            await agent.observe(told(bar))
+            await agent.process_message(bar)
+    return [message for stream, message in bus.messages if stream is Stream.PROPOSALS]
+
+
+async def test_the_analyst_proposes_on_bars_with_the_portfolio_it_was_told(build, bus, world):
+    history = world.bars.filter(pl.col("timestamp") < world.until - _LIVED)
+    agent = build(AgentId.MARKET_ANALYST, history)
+    proposals = await proposed_days(agent, bus, world)
+    assert proposals
+    first = proposals[0]
+    assert first.action is Action.BUY
+    assert first.portfolio.cash == 1_000_000
+    assert first.model_version == agent.model_version.label
+    assert build.counts.seen[Metric.PROPOSALS, Action.BUY] == len(proposals)
+    assert not (await agent.vote_on_decision(first)).abstention
+
+
+async def test_two_agents_propose_the_same_bytes(build, bus, world):
+    history = world.bars.filter(pl.col("timestamp") < world.until - _LIVED)
+    once = await proposed_days(build(AgentId.MARKET_ANALYST, history), bus, world)
+    bus.messages.clear()
+    again = await proposed_days(build(AgentId.MARKET_ANALYST, world.bars), bus, world)
+    assert once == again
+
+
+async def test_without_a_portfolio_nothing_is_proposed(build, bus, bar_of, until, counts):
+    agent = build(AgentId.MARKET_ANALYST)
+    await agent.process_message(bar_of("AAA", until))
+    assert bus.messages == []
+    assert counts.seen[Metric.INPUT_TIMEOUTS, AgentId.MARKET_ANALYST, "portfolio"] == 1
+
+
+async def test_the_analysts_other_answers(build, until):
+    agent = build(AgentId.MARKET_ANALYST)
+    indicators = await agent.analyze_technical_indicators("AAA", until)
+    assert indicators["sentiment"] == await agent.analyze_sentiment("AAA", until) == 0.0
+    assert (await agent.assess_market_regime("AAA", until)).name in {
+        "calm",
+        "normal",
+        "turbulent",
+    }
+    assert isinstance(await agent.detect_patterns("AAA", until), list)
+    with pytest.raises(InvalidValue, match="No bar of AAA"):
+        await agent.detect_patterns("AAA", datetime(2000, 1, 1, tzinfo=UTC))
+
+
+async def test_the_risk_managers_other_answers(build, proposal_of):
+    agent = build(AgentId.RISK_MANAGER)
+    proposal = proposal_of(fraction=0.1, held=(("BBB", 0.2),))
+    risk = await agent.calculate_var_and_cvar(proposal)
+    used = await agent.monitor_portfolio_exposure(proposal)
+    size = await agent.calculate_position_size(proposal)
+    assert 0 < risk.normal < risk.normal_cvar
+    assert used.value_at_risk == pytest.approx(risk.worst / 0.04)
+    assert used.gross_exposure == pytest.approx(0.3, abs=0.01)
+    assert 0 < size.fraction <= 0.3
+    missing = msgspec.structs.replace(proposal, correlation_id="unknown")
+    with pytest.raises(InvalidValue, match="bar is missing"):
+        await agent.calculate_position_size(missing)
+
+
+async def test_the_optimizers_and_executions_other_answers(build, proposal_of):
+    proposal = proposal_of()
+    allocation = await build(AgentId.PORTFOLIO_OPTIMIZER).optimize_allocation(proposal)
+    assert allocation.symbols == ["AAA", "BBB", "CCC"]
+    slices = await build(AgentId.EXECUTION).optimize_execution_timing(proposal)
+    assert sum(child.quantity for child in slices) == proposal.quantity

@@ -1,0 +1,46 @@
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from agents.realised import RealisedCalibration
+from domain.experience import Experience
+from domain.voting import Action, AgentId, Outcome
+
+
+def lived(number, *, score=80, ppm=800_000, reward="0.01", agent="execution"):
+    return Experience(
+        message_id=str(number),
+        correlation_id="",
+        occurred_at=datetime(2020, 1, 1, tzinfo=UTC),
+        decision_id="d",
+        symbol="AAA",
+        state={},
+        action=Action.BUY,
+        outcome=Outcome.EXECUTE,
+        reward=Decimal(reward),
+        next_state={},
+        horizon_days=5,
+        agent_contributions={},
+        scores={agent: score},
+        confidences_ppm={agent: ppm},
+    )
+
+
+def test_verdicts_are_counted_by_what_came_true():
+    realised = RealisedCalibration(AgentId.EXECUTION)
+    assert (realised.hit_rate, realised.mean_confidence, realised.brier) == (0.0, 0.0, 0.0)
+    realised.add(lived(1))
+    realised.add(lived(2, reward="-0.01"))
+    realised.add(lived(3, score=60, reward="-0.01", ppm=600_000))
+    assert realised.hit_rate == pytest.approx(2 / 3)
+    assert realised.mean_confidence == pytest.approx((0.8 + 0.8 + 0.6) / 3)
+    assert realised.brier == pytest.approx((0.04 + 0.64 + 0.16) / 3)
+
+
+def test_an_experience_counts_once_and_only_where_the_agent_voted():
+    realised = RealisedCalibration(AgentId.EXECUTION)
+    assert realised.add(lived(1))
+    assert not realised.add(lived(1))
+    assert not realised.add(lived(2, agent="risk_manager"))
+    assert realised.verdicts == 1

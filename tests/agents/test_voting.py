@@ -1,0 +1,97 @@
+from datetime import timedelta
+
+import msgspec
+import polars as pl
+import pytest
+
+from agents.market_view import MarketView
+from agents.voting import vote
+from domain.messages import decode, encode
+from domain.money import canonical
+from domain.voting import MILLION, Action, AgentId
+
+
+@pytest.fixture
+def cast(classics, limits, serving):
+    def run(agent, view, proposal, **changes):
+        options = {"limits": limits, "serving": serving} | changes
+        return vote(
+            classics[agent].model,
+            f"{agent}@1:abc",
+            view,
+            proposal,
+            occurred_at=proposal.occurred_at,
+            **options,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("agent", AgentId)
+@pytest.mark.parametrize("action", [Action.BUY, Action.SELL])
+async def test_online_and_offline_votes_are_the_same_bytes(agent, action, world, cast):
+    bars, bar_of, until = world.bars, world.bar_of, world.until
+    proposal = world.proposal_of(action=action, held=(("AAA", 0.1), ("BBB", 0.2)))
+    offline = MarketView()
+    offline.warm_up(bars, features=world.features)
+    online = MarketView()
+    online.warm_up(bars.filter(pl.col("timestamp") < until - timedelta(days=3)))
+    for day in range(-3, 0):
+        for symbol in ("BBB", "AAA", "CCC"):
+            await online.update(bar_of(symbol, until + timedelta(days=day)))
+    await online.update(bar_of("AAA", until))
+    early = cast(agent, online, proposal)
+    await online.update(bar_of("BBB", until))
+    late = cast(agent, online, proposal)
+    assert encode(early) == encode(late) == encode(cast(agent, offline, decode(encode(proposal))))
+
+
+@pytest.mark.parametrize("agent", AgentId)
+def test_a_vote_is_in_range_explained_and_of_this_model(agent, view, proposal_of, cast):
+    proposal = proposal_of(held=(("AAA", 0.1), ("BBB", 0.2)))
+    ballot = cast(agent, view, proposal)
+    assert 0 <= ballot.score <= 100
+    assert 0 < ballot.confidence_ppm <= MILLION
+    assert not ballot.abstention
+    assert any(character.isdigit() for character in ballot.rationale)
+    assert ballot.risk_assessment
+    assert all(canonical(v) == v for v in ballot.risk_assessment.values())
+    assert (ballot.agent_id, ballot.model_version) == (agent, f"{agent}@1:abc")
+    assert (ballot.correlation_id, ballot.causation_id) == (
+        proposal.correlation_id,
+        proposal.message_id,
+    )
+
+
+@pytest.mark.parametrize("agent", AgentId)
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"correlation_id": "unknown"}, "inputs missing"),
+        ({"symbol": "ZZZ"}, "inputs missing"),
+        ({"action": Action.HOLD}, "nothing is traded"),
+    ],
+)
+def test_what_cannot_be_judged_is_an_abstention(agent, changes, reason, world, cast):
+    view = MarketView()
+    view.warm_up(world.bars)
+    ballot = cast(agent, view, msgspec.structs.replace(world.proposal_of(), **changes))
+    assert reason in ballot.abstention
+    assert ballot.confidence_ppm == 0
+
+
+@pytest.mark.parametrize("agent", AgentId)
+def test_a_model_of_old_data_abstains(agent, view, world, cast):
+    proposal_of = world.proposal_of
+    strict = world.serving.model_copy(update={"maximum_model_age_days": 1})
+    assert not cast(agent, view, proposal_of(), serving=strict).abstention
+    later = proposal_of(at=world.until + timedelta(days=2))
+    assert "model too old: 2 days" in cast(agent, view, later, serving=strict).abstention
+
+
+@pytest.mark.parametrize("agent", AgentId)
+def test_short_history_is_an_abstention(agent, bars, proposal_of, cast):
+    at = bars["timestamp"].min() + timedelta(days=12)
+    view = MarketView()
+    view.warm_up(bars.filter(pl.col("timestamp") <= at))
+    assert "too short" in cast(agent, view, proposal_of(at=at)).abstention
