@@ -1,0 +1,229 @@
+"""The order path under the exactly-once processor, on the bus and the ledger in memory."""
+
+import asyncio
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import pytest
+from msgspec.structs import replace
+
+from adapters.bus.memory import MemoryBus
+from adapters.ledger.memory import MemoryLedger
+from consensus.processor import Processor
+from domain.experience import Experience
+from domain.market import MarketData, Tick
+from domain.messages import decode
+from domain.orders import ExecutionReport, OrderStatus, OrderUpdated, TradingState
+from domain.orders import TradingStateRequested as Requested
+from domain.portfolio import PortfolioUpdated
+from domain.ports.ledger import Log
+from domain.settings import Settings
+from domain.streams import Stream, partition_of
+from domain.voting import Action, Outcome
+from trading.handler import GatewayHandler
+from trading.paper_venue import PaperVenue
+from trading.service import sources
+
+D = Decimal
+GROUP = "gateway"
+
+
+class Plane:
+    """A bus and a ledger that outlive any number of gateway processes."""
+
+    def __init__(self, make, partitions=1):
+        self.make = make
+        self.settings = Settings(partitions=partitions)
+        self.bus = MemoryBus()
+        self.ledger = MemoryLedger()
+
+    def venue(self):
+        return PaperVenue(self.settings.trading)
+
+    @asynccontextmanager
+    async def gateway(self, venue=None):
+        """Run a fresh gateway process for the block."""
+        handler = GatewayHandler(
+            venue or self.venue(), self.make.clock(), self.make.metrics(), self.settings
+        )
+        processor = Processor(
+            self.bus,
+            self.ledger,
+            handler,
+            self.make.metrics(),
+            group=GROUP,
+            sources=sources(self.settings.partitions),
+            wait_ms=10,
+        )
+        stop = asyncio.Event()
+        running = asyncio.create_task(processor.run(stop))
+        try:
+            yield handler
+        finally:
+            stop.set()
+            await running
+
+    async def send(self, stream, *messages):
+        """Publish one message after the other, each when the one before is drained."""
+        for message in messages:
+            await self.bus.publish(stream, 0, message)
+            await self.drained(stream)
+
+    async def drained(self, stream):
+        while (await self.bus.backlog(GROUP, stream, 0)).total:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+    async def told(self, stream, kind):
+        deliveries = await self.bus.read(stream, 0, limit=10_000)
+        return [m for m in map(decode, (d.data for d in deliveries)) if isinstance(m, kind)]
+
+    async def recorded(self):
+        return [r.data for r in await self.ledger.events(Log.ORDERS, 0, limit=10_000)]
+
+
+@pytest.fixture
+def plane(make):
+    return Plane(make)
+
+
+async def walk(plane, make):
+    yield Stream.MARKET, make.bar(0)
+    yield Stream.DECISIONS, make.decision(make.bar(0), horizon_days=2)
+    yield Stream.MARKET, make.bar(1, "103", volume="900")
+    yield Stream.DECISIONS, make.decision(make.bar(1, "103"), Action.SELL, "20", horizon_days=1)
+    yield (
+        Stream.DECISIONS,
+        replace(
+            make.decision(make.bar(1, "103"), quantity="9999", horizon_days=1),
+            message_id="too-large",
+        ),
+    )
+    yield Stream.MARKET, make.bar(2, "104")
+    yield Stream.MARKET, make.bar(3, "105")
+
+
+async def test_everybody_hears_what_the_order_path_did(make, plane):
+    async with plane.gateway():
+        async for stream, message in walk(plane, make):
+            await plane.send(stream, message)
+    updates = await plane.told(Stream.ORDERS, OrderUpdated)
+    assert [(u.order.side, u.status) for u in updates] == [
+        ("BUY", OrderStatus.SUBMITTED),
+        ("BUY", OrderStatus.ACCEPTED),
+        ("BUY", OrderStatus.PARTIALLY_FILLED),
+        ("BUY", OrderStatus.EXPIRED),
+        ("SELL", OrderStatus.SUBMITTED),
+        ("SELL", OrderStatus.ACCEPTED),
+        ("BUY", OrderStatus.DENIED),
+        ("SELL", OrderStatus.FILLED),
+    ]
+    fills = await plane.told(Stream.EXECUTIONS, ExecutionReport)
+    assert [(f.side, f.quantity) for f in fills] == [("BUY", D(45)), ("SELL", D(20))]
+    portfolios = await plane.told(Stream.PORTFOLIO, PortfolioUpdated)
+    assert [p.causation_id for p in portfolios] == [make.bar(day).message_id for day in range(4)]
+    assert portfolios[-1].portfolio.quantity("IBM") == 25
+    experiences = await plane.told(Stream.EXPERIENCES, Experience)
+    assert {e.outcome for e in experiences} == {Outcome.EXECUTE}
+
+
+@pytest.mark.parametrize("crash_after", range(7))
+async def test_a_restart_anywhere_records_the_same_bytes(make, plane, crash_after):
+    async with plane.gateway():
+        async for stream, message in walk(plane, make):
+            await plane.send(stream, message)
+    other = Plane(make)
+    messages = [pair async for pair in walk(other, make)]
+    for part in (messages[: crash_after + 1], messages[crash_after + 1 :]):
+        async with other.gateway():
+            for stream, message in part:
+                await other.send(stream, message)
+    assert await other.recorded() == await plane.recorded()
+
+
+async def test_what_comes_twice_is_ignored_with_a_reason(make, plane):
+    async with plane.gateway():
+        await plane.send(Stream.MARKET, make.bar(0), make.bar(0))
+        await plane.send(Stream.DECISIONS, *[make.decision(make.bar(0))] * 2)
+    assert len(await plane.told(Stream.PORTFOLIO, PortfolioUpdated)) == 1
+    ignored = await plane.ledger.ignored(Log.ORDERS, 0)
+    assert [(type(i.message).__name__, i.reason) for i in ignored] == [
+        ("MarketData", "duplicate"),
+        ("ConsensusResult", "duplicate"),
+    ]
+
+
+async def test_the_trading_state_outlives_the_process(make, plane):
+    halt = Requested(
+        message_id="halt",
+        correlation_id="halt",
+        occurred_at=make.at(0),
+        state=TradingState.HALTED,
+        actor="ada",
+        reason="drill",
+    )
+    async with plane.gateway():
+        await plane.send(Stream.MARKET, make.bar(0))
+        await plane.send(Stream.TRADING_STATE, halt, halt)
+    async with plane.gateway() as handler:
+        await plane.send(Stream.DECISIONS, make.decision(make.bar(0)))
+        assert handler.gateway.book.trading_state is TradingState.HALTED
+    (update,) = await plane.told(Stream.ORDERS, OrderUpdated)
+    assert update.denial.control == "trading_state"
+
+
+async def test_what_is_not_for_the_gateway_becomes_a_dead_letter(make, plane):
+    tick = Tick(message_id="tick", correlation_id="tick", occurred_at=make.at(0))
+    async with plane.gateway():
+        await plane.send(Stream.MARKET, tick, make.bar(0))
+    (letter,) = await plane.ledger.dead_letters()
+    assert letter.reason == "The gateway takes no Tick."
+    assert len(await plane.told(Stream.PORTFOLIO, PortfolioUpdated)) == 1
+
+
+async def test_bars_are_recorded_without_floats(make, plane):
+    async with plane.gateway():
+        await plane.send(Stream.MARKET, make.bar(0, indicators={"rsi_14": 51.25}))
+    first = decode((await plane.recorded())[0])
+    assert isinstance(first, MarketData)
+    assert first.technical_indicators == {}
+
+
+class OutsideVenue:
+    """A venue in another process: it looks at the record when an order reaches it."""
+
+    def __init__(self, plane):
+        self.plane = plane
+        self.seen = []
+
+    async def submit(self, order):
+        recorded = [decode(data) for data in await self.plane.recorded()]
+        committed = [e for e in recorded if isinstance(e, OrderUpdated)]
+        self.seen.append((order.client_order_id, [e.status for e in committed]))
+        return OrderStatus.ACCEPTED
+
+    async def status(self, _):
+        return OrderStatus.ACCEPTED
+
+    async def on_market_data(self, _):
+        return []
+
+
+async def test_a_venue_outside_hears_of_an_order_after_its_commit(make, plane):
+    venue = OutsideVenue(plane)
+    async with plane.gateway(venue):
+        await plane.send(Stream.MARKET, make.bar(0))
+        await plane.send(Stream.DECISIONS, make.decision(make.bar(0)))
+    assert [statuses for _, statuses in venue.seen] == [[OrderStatus.SUBMITTED]]
+    updates = await plane.told(Stream.ORDERS, OrderUpdated)
+    assert [u.status for u in updates] == [OrderStatus.SUBMITTED, OrderStatus.ACCEPTED]
+
+
+async def test_events_go_to_their_symbols_partition(make):
+    plane = Plane(make, partitions=4)
+    bar = make.bar(0, symbol="MSFT")
+    async with plane.gateway():
+        await plane.bus.publish(Stream.MARKET, 2, bar)
+        while (await plane.bus.backlog(GROUP, Stream.MARKET, 2)).total:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+    partition = partition_of("MSFT", 4)
+    assert len(await plane.bus.read(Stream.PORTFOLIO, partition)) == 1

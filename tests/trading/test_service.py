@@ -1,0 +1,143 @@
+"""The gateway process on a real PostgreSQL and a real Valkey, killed while it works."""
+
+import asyncio
+import os
+import signal
+import sys
+from contextlib import asynccontextmanager
+
+import httpx
+import pytest
+import redis
+
+from adapters.bus import open_bus
+from adapters.ledger import open_ledger
+from adapters.process import find_process
+from domain.errors import ConfigurationError
+from domain.messages import decode
+from domain.ports.ledger import Log
+from domain.settings import Settings, load_settings
+from domain.streams import Stream
+from domain.voting import Action
+from trading import service
+
+
+@pytest.fixture
+def platform(servers, ledger_url, tmp_path, monkeypatch):
+    """Settings of a fresh platform, also in the environment that processes inherit."""
+    with redis.from_url(servers.bus_url) as client:
+        client.flushall()
+    for name, value in {
+        "HOME": str(tmp_path),
+        "BUS_URL": servers.bus_url,
+        "LEDGER_URL": ledger_url,
+        "CLOCK": "event",
+    }.items():
+        monkeypatch.setenv(f"QUORUM_{name}", value)
+    return load_settings()
+
+
+@asynccontextmanager
+async def gateway(settings):
+    """Run the process for the block; yields it with its address once it is ready."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "trading.service")
+    try:
+        yield process, await ready(settings, process)
+    finally:
+        if process.returncode is None:
+            process.terminate()
+        await process.wait()
+
+
+async def ready(settings, process):
+    async with httpx.AsyncClient() as client:
+        while True:
+            assert process.returncode is None, "the gateway ended"
+            found = find_process(settings.home, service.PROCESS)
+            if found is not None and found.pid == process.pid:
+                answer = await client.get(f"{found.url}/readyz")
+                if answer.status_code == httpx.codes.OK:
+                    return found.url
+            await asyncio.sleep(0.05)
+
+
+async def drained(bus, stream):
+    while (await bus.backlog(service.PROCESS, stream, 0)).total:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+
+
+async def recorded(settings):
+    ledger = open_ledger(settings)
+    try:
+        return [r.data for r in await ledger.events(Log.ORDERS, 0)]
+    finally:
+        await ledger.close()
+
+
+async def published(bus, stream):
+    return [decode(d.data).message_id for d in await bus.read(stream, 0)]
+
+
+def walk(make):
+    return [
+        (Stream.MARKET, make.bar(0)),
+        (Stream.DECISIONS, make.decision(make.bar(0), horizon_days=1)),
+        (Stream.MARKET, make.bar(1, "103", volume="900")),
+        (Stream.DECISIONS, make.decision(make.bar(1, "103"), Action.SELL, "20", horizon_days=1)),
+        (Stream.MARKET, make.bar(2, "104")),
+    ]
+
+
+async def test_killed_at_every_step_it_records_and_tells_the_same(
+    make, platform, empty_database, monkeypatch
+):
+    bus = open_bus(platform)
+    async with gateway(platform) as (process, url):
+        for stream, message in walk(make):
+            await bus.publish(stream, 0, message)
+            await drained(bus, stream)
+        async with httpx.AsyncClient() as client:
+            metrics = (await client.get(f"{url}/metrics")).text
+        assert 'quorum_orders_total{status="FILLED"} 1.0' in metrics
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+    expected = await recorded(platform)
+    told = {s: await published(bus, s) for s in (Stream.ORDERS, Stream.PORTFOLIO)}
+    assert len(told[Stream.PORTFOLIO]) == 3
+    await bus.close()
+
+    with redis.from_url(platform.bus_url) as client:
+        client.flushall()
+    monkeypatch.setenv("QUORUM_LEDGER_URL", empty_database)
+    fresh = load_settings()
+    bus = open_bus(fresh)
+    for stream, message in walk(make):
+        async with gateway(fresh) as (process, _):
+            await bus.publish(stream, 0, message)
+            os.kill(process.pid, signal.SIGKILL)
+            await process.wait()
+        async with gateway(fresh):
+            await drained(bus, stream)
+    assert await recorded(fresh) == expected
+    assert {s: await published(bus, s) for s in told} == told
+    await bus.close()
+
+
+def test_a_wrong_setting_ends_with_its_exit_code(monkeypatch, capfd):
+    monkeypatch.setenv("QUORUM_TRADING__HALF_SPREAD", "2")
+    assert service.main() == ConfigurationError.exit_code
+    assert "QUORUM_TRADING__HALF_SPREAD_BPS" in capfd.readouterr().err
+
+
+def test_the_gateway_reads_every_partition():
+    assert service.sources(2) == [
+        (Stream.TRADING_STATE, 0),
+        (Stream.MARKET, 0),
+        (Stream.MARKET, 1),
+        (Stream.DECISIONS, 0),
+        (Stream.DECISIONS, 1),
+    ]
+
+
+def test_before_it_runs_it_is_not_ready():
+    assert len(service.GatewayService(Settings()).problems()) == 1

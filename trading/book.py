@@ -1,0 +1,157 @@
+"""What the order path knows, as a fold of its own events.
+
+`OrderBook.apply` is the only way state changes, while running and on recovery alike, so what comes
+back after a crash is what was there before it.
+"""
+
+from collections.abc import Collection
+from decimal import Decimal
+
+from domain.errors import QuorumError
+from domain.experience import Experience
+from domain.market import MarketData
+from domain.messages import Message
+from domain.money import EXACT, ZERO, notional
+from domain.orders import (
+    ExecutionReport,
+    OrderStatus,
+    OrderUpdated,
+    Side,
+    TradingState,
+    TradingStateChanged,
+)
+from domain.portfolio import PortfolioUpdated
+from domain.settings import TradingSettings
+from domain.voting import ConsensusResult
+from trading.controls.context import reservation
+from trading.experience import ExperienceBook
+from trading.market import Market
+from trading.order_state import OrderState
+from trading.portfolio import PortfolioLedger
+
+
+class UnexplainedExecution(QuorumError):
+    """A venue reports a fill of an order that was never sent from here."""
+
+
+class OrderBook:
+    """Portfolio, orders, market, trading state and pending experiences.
+
+    Parameters
+    ----------
+    settings
+        Starting cash (USD) and what reservations hold.
+    """
+
+    def __init__(self, settings: TradingSettings) -> None:
+        self._settings = settings
+        self.market = Market()
+        self.ledger = PortfolioLedger(settings.starting_cash)
+        self.experiences = ExperienceBook(settings)
+        self.orders: dict[str, OrderState] = {}
+        self.trading_state = TradingState.ACTIVE
+        self.high_water_mark = self.ledger.equity
+        self._open: dict[str, dict[str, OrderState]] = {}
+        self._walks: dict[str, str] = {}
+        self._taken: set[str] = set()
+
+    def apply(self, event: Message) -> None:
+        """Take one event in; events of other kinds change nothing.
+
+        Raises
+        ------
+        UnexplainedExecution
+            If a fill belongs to no known order.
+        trading.order_state.IllegalTransition, trading.order_state.Overfill
+            If an order's events contradict each other.
+        """
+        match event:
+            case MarketData():
+                self.experiences.observe(event, self.market)
+                self.market.observe(event)
+                self.ledger.mark(event.symbol, event.price)
+            case ConsensusResult():
+                self._taken.add(event.message_id)
+                self.experiences.open(event)
+            case OrderUpdated():
+                self._update(event)
+            case ExecutionReport():
+                self._fill(event)
+            case Experience():
+                self.experiences.close(event)
+            case TradingStateChanged():
+                self._taken.add(event.causation_id)
+                if event.state is TradingState.ACTIVE:
+                    # Resuming is a person's decision: the drawdown is measured from here on.
+                    self.high_water_mark = self.ledger.equity
+                self.trading_state = event.state
+            case PortfolioUpdated():
+                self.high_water_mark = max(self.high_water_mark, event.portfolio.equity)
+            case _:
+                pass
+
+    def has_taken(self, message: Message) -> bool:
+        """Whether this decision or request was taken in before."""
+        return message.message_id in self._taken
+
+    def correlation_id(self, client_order_id: str) -> str:
+        """Return the walk that an order belongs to; empty if it is unknown."""
+        return self._walks.get(client_order_id, "")
+
+    def open_orders(self, symbol: str | None = None) -> list[OrderState]:
+        """Return orders that may still fill, in the order they came, of one or all symbols."""
+        symbols: Collection[str] = sorted(self._open) if symbol is None else (symbol,)
+        return [state for s in symbols for state in self._open.get(s, {}).values()]
+
+    def open_quantity(self, symbol: str, side: Side) -> Decimal:
+        """Return what orders of one side may still fill (shares)."""
+        total = ZERO
+        for state in self.open_orders(symbol):
+            if state.order.side is side:
+                total = EXACT.add(total, state.leaves)
+        return total
+
+    def gross_exposure(self) -> Decimal:
+        """Return the absolute value of all positions plus all open buys at the mark (USD)."""
+        total = self.ledger.gross_exposure
+        for state in self.open_orders():
+            if state.order.side is Side.BUY:
+                last = self.market.last(state.order.symbol)
+                price = max(state.order.arrival_price, last.price if last else ZERO)
+                total = EXACT.add(total, notional(price, state.leaves))
+        return total
+
+    def _update(self, event: OrderUpdated) -> None:
+        order = event.order
+        known = self.orders.get(order.client_order_id)
+        if event.status is OrderStatus.DENIED and known is not None:
+            return  # A duplicate was denied; the order that has the id goes on.
+        if known is None:
+            known = self.orders[order.client_order_id] = OrderState(order)
+            self._walks[order.client_order_id] = event.correlation_id
+            self._open.setdefault(order.symbol, {})[order.client_order_id] = known
+        if event.status is not known.status:
+            known.become(event.status)
+        self._settle(known)
+
+    def _fill(self, report: ExecutionReport) -> None:
+        state = self.orders.get(report.client_order_id)
+        if state is None:
+            raise UnexplainedExecution(
+                f"Fill {report.execution_id} is of order {report.client_order_id}, which was "
+                "never sent from here.",
+                kept="The fill was not booked.",
+                next_step="Compare the venue's orders with `quorum explain`, then resume trading.",
+            )
+        if self.ledger.apply(report):
+            state.fill(report.quantity)
+            self.experiences.book(report)
+            self._settle(state)
+
+    def _settle(self, state: OrderState) -> None:
+        """Hold cash for exactly what may still fill, and forget an order that is over."""
+        order = state.order
+        held = reservation(order.side, state.leaves, order.arrival_price, self._settings)
+        self.ledger.reserve(order.client_order_id, held)
+        if state.is_over:
+            self._open.get(order.symbol, {}).pop(order.client_order_id, None)

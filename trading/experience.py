@@ -1,0 +1,188 @@
+"""What a decision earned, once its horizon has passed: the reward, and whose it was.
+
+**Reward.** The return of the proposed direction from the proposal's reference price to the close
+`horizon_days` bars later, less the cost of getting in, as a fraction of notional. For what was
+executed the cost is what was paid (slippage from the arrival price plus fees, per share filled).
+For everything else - rejected, sent to review, denied, expired - it is what the fill model asks
+at the first bar after the decision, the gap to its open included. So every proposal is measured
+alike, and calibration does not depend on what was let through.
+
+**Credit.** An agent's part of the reward is its share of Σ score · confidence. The weighted score
+is a sum of the agents' own terms, so these shares are its Shapley values. Without any support the
+agents share equally; without any vote the proposer has it all. The parts are rounded to whole
+billionths and the agent with the largest share takes the remainder, so that they sum exactly.
+
+**States.** `state` holds the features that the proposal cites, `next_state` the indicators that the
+horizon's bar carries, and both the price.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from math import isfinite
+
+from domain.experience import Experience
+from domain.identity import derive_id
+from domain.market import MarketData
+from domain.money import EXACT, ZERO, canonical
+from domain.orders import ExecutionReport, Side
+from domain.settings import TradingSettings
+from domain.voting import Action, AgentId, ConsensusResult, CountedVote
+from trading.fill_model import cost_fraction, signed
+from trading.market import Market
+
+
+def reward(
+    action: Action, reference_price: Decimal, final_price: Decimal, cost: Decimal
+) -> Decimal:
+    """Return the direction's return over the horizon after `cost`, as a fraction of notional."""
+    gross = EXACT.divide(EXACT.subtract(final_price, reference_price), reference_price)
+    earned = gross if action is Action.BUY else EXACT.subtract(ZERO, gross)
+    return canonical(EXACT.subtract(earned, cost))
+
+
+def contributions(total: Decimal, counted: Sequence[CountedVote]) -> dict[str, Decimal]:
+    """Return agent → its part of the reward `total`; the parts sum to it exactly."""
+    support = {vote.agent_id: vote.score * vote.confidence_ppm for vote in counted}
+    if not support:
+        return {AgentId.MARKET_ANALYST.value: total}
+    if not any(support.values()):
+        support = dict.fromkeys(support, 1)
+    whole = Decimal(sum(support.values()))
+    parts = {
+        agent: canonical(EXACT.divide(EXACT.multiply(total, Decimal(share)), whole))
+        for agent, share in sorted(support.items())
+    }
+    largest = max(parts, key=lambda agent: support[agent])
+    for agent, part in parts.items():
+        if agent != largest:
+            total = EXACT.subtract(total, part)
+    parts[largest] = canonical(total)
+    return parts
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A decision whose horizon has not passed."""
+
+    decision: ConsensusResult
+    bars: int = 0
+    expected_cost: Decimal = ZERO
+    paid: Decimal = ZERO
+    filled: Decimal = ZERO
+
+    @property
+    def cost(self) -> Decimal:
+        """Cost of getting in, as a fraction of notional: paid if anything filled, else expected."""
+        if not self.filled:
+            return self.expected_cost
+        notional = EXACT.multiply(self.filled, self.decision.proposal.reference_price)
+        return EXACT.divide(self.paid, notional)
+
+
+class ExperienceBook:
+    """Decisions that wait for their horizon (bars are counted per symbol).
+
+    Parameters
+    ----------
+    settings
+        The fill model's figures, for the expected cost.
+    """
+
+    def __init__(self, settings: TradingSettings) -> None:
+        self._settings = settings
+        self._pending: dict[str, dict[str, _Pending]] = {}
+        self._built: set[str] = set()
+
+    def open(self, decision: ConsensusResult) -> None:
+        """Wait for the horizon of a decision; a later decision on the same proposal replaces it."""
+        proposal = decision.proposal
+        if proposal.action is Action.HOLD or proposal.proposal_id in self._built:
+            return
+        waiting = self._pending.setdefault(proposal.symbol, {})
+        if (known := waiting.get(proposal.proposal_id)) is not None:
+            known.decision = decision
+        else:
+            waiting[proposal.proposal_id] = _Pending(decision)
+
+    def book(self, report: ExecutionReport) -> None:
+        """Add what a fill cost against the reference price."""
+        for pending in self._of(report.symbol):
+            if pending.decision.decision_id == report.decision_id:
+                reference = pending.decision.proposal.reference_price
+                worse = EXACT.multiply(
+                    signed(report.side, report.price, reference), report.quantity
+                )
+                pending.paid = EXACT.add(pending.paid, EXACT.add(worse, report.fee))
+                pending.filled = EXACT.add(pending.filled, report.quantity)
+
+    def observe(self, bar: MarketData, before: Market) -> None:
+        """Count a bar; the first after a decision gives its expected cost.
+
+        `before` is the market as it was known before the bar.
+        """
+        for pending in self._of(bar.symbol):
+            pending.bars += 1
+            if pending.bars == 1:
+                proposal = pending.decision.proposal
+                pending.expected_cost = cost_fraction(
+                    Side(proposal.action.value),
+                    proposal.quantity,
+                    proposal.reference_price,
+                    bar=bar,
+                    volatility=before.volatility(bar.symbol),
+                    settings=self._settings,
+                )
+
+    def matured(self, bar: MarketData) -> list[Experience]:
+        """Return the experiences whose horizon ends with `bar`, oldest decision first."""
+        return [
+            _experience(pending, bar)
+            for pending in self._of(bar.symbol)
+            if pending.bars >= pending.decision.proposal.horizon_days
+        ]
+
+    def close(self, experience: Experience) -> None:
+        """Forget a decision whose experience was built."""
+        for pending in self._of(experience.symbol):
+            if pending.decision.decision_id == experience.decision_id:
+                proposal_id = pending.decision.proposal.proposal_id
+                del self._pending[experience.symbol][proposal_id]
+                self._built.add(proposal_id)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._pending.values()))
+
+    def _of(self, symbol: str) -> list[_Pending]:
+        return list(self._pending.get(symbol, {}).values())
+
+
+def _experience(pending: _Pending, bar: MarketData) -> Experience:
+    decision, proposal = pending.decision, pending.decision.proposal
+    earned = reward(proposal.action, proposal.reference_price, bar.price, pending.cost)
+    return Experience(
+        message_id=derive_id("experience", decision.decision_id),
+        correlation_id=decision.correlation_id,
+        causation_id=bar.message_id,
+        occurred_at=bar.occurred_at,
+        decision_id=decision.decision_id,
+        symbol=proposal.symbol,
+        state={**proposal.features, "price": proposal.reference_price},
+        action=proposal.action,
+        outcome=decision.outcome,
+        reward=earned,
+        next_state={**_quantised(bar.technical_indicators), "price": bar.price},
+        horizon_days=proposal.horizon_days,
+        agent_contributions=contributions(earned, decision.counted),
+        scores={vote.agent_id: vote.score for vote in decision.counted},
+        confidences_ppm={vote.agent_id: vote.confidence_ppm for vote in decision.counted},
+    )
+
+
+def _quantised(indicators: Mapping[str, float]) -> dict[str, Decimal]:
+    """Return the finite indicators in whole millionths: floats never enter the record."""
+    return {
+        name: canonical(round(value, 6))
+        for name, value in sorted(indicators.items())
+        if isfinite(value)
+    }

@@ -1,0 +1,155 @@
+"""The gateway's side of the exactly-once processor: messages in, recorded order events out.
+
+The log "orders" holds what was taken in (bars without their indicators, decisions) and what it
+caused. It is the only memory: recovery folds it, and brings the paper venue back from it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+
+from consensus.handler import Batch, Effects, dead_letter
+from domain.experience import Experience
+from domain.market import MarketData
+from domain.messages import Message
+from domain.orders import (
+    ExecutionReport,
+    OrderUpdated,
+    TradingStateChanged,
+    TradingStateRequested,
+)
+from domain.portfolio import PortfolioUpdated
+from domain.ports.broker import Broker
+from domain.ports.clock import Clock
+from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
+from domain.ports.metrics import Metrics
+from domain.settings import Settings
+from domain.streams import Stream, partition_of
+from domain.voting import ConsensusResult
+from trading.gateway import Gateway
+from trading.paper_venue import PaperVenue
+
+#: Who hears of what; the inputs that are recorded are nobody's news.
+_STREAMS: Mapping[type[Message], Stream] = {
+    OrderUpdated: Stream.ORDERS,
+    TradingStateChanged: Stream.ORDERS,
+    ExecutionReport: Stream.EXECUTIONS,
+    PortfolioUpdated: Stream.PORTFOLIO,
+    Experience: Stream.EXPERIENCES,
+}
+_PAGE = 1000
+
+#: One portfolio has one writer, whatever the number of stream partitions.
+LOG_PARTITION = 0
+
+
+class GatewayHandler:
+    """Runs a `Gateway` under `consensus.processor.Processor` (implements its `Handler`).
+
+    A venue inside this process is part of the state that the log rebuilds, so orders reach it at
+    once and the result does not depend on how messages were batched. A venue outside hears of an
+    order only after the order is committed.
+
+    Parameters
+    ----------
+    venue
+        Where orders go.
+    clock
+        Tells the controls how old a price is.
+    """
+
+    log: str = Log.ORDERS
+
+    def __init__(self, venue: Broker, clock: Clock, metrics: Metrics, settings: Settings) -> None:
+        self._venue = venue
+        self._clock = clock
+        self._metrics = metrics
+        self._settings = settings
+        self.gateway = self._new_gateway()
+
+    async def recover(self, ledger: Ledger) -> None:
+        """Forget everything and fold the log again."""
+        gateway = self._new_gateway()
+        async for event in _recorded(ledger):
+            gateway.recover((event,))
+        if isinstance(self._venue, PaperVenue):
+            book = gateway.book
+            self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
+        self.gateway = gateway
+
+    async def handle(self, batch: Batch) -> Effects:
+        """Return what the messages cause, in order."""
+        events: list[Message] = []
+        outbox: list[Outgoing] = []
+        ignored: list[Ignored] = []
+        letters: list[DeadLetter] = []
+        for delivery, message in batch:
+            caused = await self._take(message)
+            if caused is None:
+                reason = f"The gateway takes no {type(message).__name__}."
+                letters.append(dead_letter(delivery, reason))
+            elif not caused:
+                ignored.append(Ignored(message=message, reason="duplicate"))
+            else:
+                events += caused
+                outbox += self._outgoing(message, caused)
+        return Effects(
+            events=tuple(events),
+            outbox=tuple(outbox),
+            dead_letters=tuple(letters),
+            ignored=tuple(ignored),
+        )
+
+    async def committed(self, effects: Effects) -> Effects | None:  # noqa: ARG002 - what is unsent counts
+        """Send committed orders to a venue outside; inside there is nothing left to send."""
+        outbox: list[Outgoing] = []
+        events = await self.gateway.dispatch()
+        for event in events:
+            outbox += self._outgoing(event, (event,))
+        return Effects(events=tuple(events), outbox=tuple(outbox)) if events else None
+
+    def _new_gateway(self) -> Gateway:
+        return Gateway(self._venue, self._clock, self._metrics, self._settings.trading)
+
+    async def _take(self, message: Message) -> Sequence[Message] | None:
+        """Return what a message causes, or None if it is not the gateway's to take."""
+        match message:
+            case MarketData():
+                return await self.gateway.on_market_data(message)
+            case ConsensusResult():
+                events = [*await self.gateway.on_decision(message)]
+                if isinstance(self._venue, PaperVenue):
+                    events += await self.gateway.dispatch()
+                return events
+            case TradingStateRequested():
+                return await self.gateway.on_request(message)
+            case _:
+                return None
+
+    def _outgoing(self, cause: Message, events: Sequence[Message]) -> list[Outgoing]:
+        partition = partition_of(_symbol(cause), self._settings.partitions)
+        return [
+            Outgoing(stream=stream, partition=partition, message=event)
+            for event in events
+            if (stream := _STREAMS.get(type(event))) is not None
+        ]
+
+
+def _symbol(message: Message) -> str:
+    """Return the symbol that a message is about; what is about none goes to partition 0."""
+    match message:
+        case MarketData(symbol=symbol):
+            return symbol
+        case ConsensusResult(proposal=proposal):
+            return proposal.symbol
+        case OrderUpdated(order=order):
+            return order.symbol
+        case _:
+            return ""
+
+
+async def _recorded(ledger: Ledger) -> AsyncIterator[Message]:
+    """Yield the log's events, oldest first."""
+    after = 0
+    while page := await ledger.events(Log.ORDERS, LOG_PARTITION, after=after, limit=_PAGE):
+        for recorded in page:
+            yield recorded.message
+        after = page[-1].sequence

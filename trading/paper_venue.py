@@ -1,0 +1,191 @@
+"""The paper broker: fills orders on bars, claiming no more than each bar shows.
+
+* An order fills on the first bar that closed after the order was made, from that bar's open on;
+  never on the bar it was decided on.
+* Fill price, quantity and fee come from `trading.fill_model`. The fills of one bar together take
+  at most `maximum_participation_rate` of its volume; earlier orders come first.
+* DAY: what the next bar does not fill expires when that bar ends (a bar stands for a session).
+  GTC: the rest waits for later bars. IOC: the rest is cancelled after the open; FOK: all at the
+  open or nothing.
+* One client order id is one order, however often it is sent. Execution ids derive from it.
+
+The venue keeps no file: `restore` brings it back from the order path's own record.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from domain.errors import QuorumError
+from domain.identity import derive_id
+from domain.market import MarketData
+from domain.money import EXACT, ZERO
+from domain.orders import ExecutionReport, Order, OrderStatus, Side, TimeInForce
+from domain.settings import TradingSettings
+from trading import fill_model
+from trading.market import Market
+from trading.order_state import OrderState
+
+
+class UnknownOrder(QuorumError):
+    """The venue was asked about an order that it never saw."""
+
+
+_AT_BAR_END = {
+    TimeInForce.DAY: OrderStatus.EXPIRED,
+    TimeInForce.IOC: OrderStatus.CANCELLED,
+    TimeInForce.FOK: OrderStatus.CANCELLED,
+}
+
+
+class PaperVenue:
+    """A simulated venue (implements `domain.ports.broker.Broker`).
+
+    Parameters
+    ----------
+    settings
+        Spread, impact, fees and the volume cap.
+    """
+
+    def __init__(self, settings: TradingSettings) -> None:
+        self._settings = settings
+        self._market = Market()
+        self._open: dict[str, dict[str, OrderState]] = {}
+        self._statuses: dict[str, OrderStatus] = {}
+        self._positions: dict[str, Decimal] = {}
+
+    def restore(
+        self, orders: Iterable[OrderState], positions: Mapping[str, Decimal], market: Market
+    ) -> None:
+        """Take over recorded orders (of any status), positions and market data.
+
+        Orders that were recorded as submitted count as accepted: the venue would have taken them.
+        """
+        self._market = market.copy()
+        self._positions = dict(positions)
+        self._open.clear()
+        self._statuses.clear()
+        for known in orders:
+            self._statuses[known.order.client_order_id] = known.status
+            if not known.is_over:
+                self._accept(replace(known))
+
+    async def submit(self, order: Order) -> OrderStatus:
+        """Accept an order, or return its status if its client order id is known."""
+        if (known := self._statuses.get(order.client_order_id)) is not None:
+            return known
+        self._accept(OrderState(order, OrderStatus.SUBMITTED))
+        return OrderStatus.ACCEPTED
+
+    async def cancel(self, client_order_id: str) -> OrderStatus:
+        """Cancel what is still open of an order and return its status.
+
+        Raises
+        ------
+        UnknownOrder
+            If no such order was ever sent.
+        """
+        for resting in self._open.values():
+            if (state := resting.get(client_order_id)) is not None:
+                self._finish(state, OrderStatus.CANCELLED)
+                break
+        status = await self.status(client_order_id)
+        if status is None:
+            raise UnknownOrder(
+                f"The paper venue has no order {client_order_id}.",
+                next_step="Ask for the open orders and cancel one of those.",
+            )
+        return status
+
+    async def status(self, client_order_id: str) -> OrderStatus | None:
+        """Return an order's status, or None if it was never sent."""
+        return self._statuses.get(client_order_id)
+
+    async def open_orders(self) -> Sequence[Order]:
+        """Return orders that can still fill, in the order they came, by symbol."""
+        return [s.order for symbol in sorted(self._open) for s in self._open[symbol].values()]
+
+    async def positions(self) -> dict[str, Decimal]:
+        """Return symbol → signed quantity (shares) of everything held."""
+        return {s: quantity for s, quantity in sorted(self._positions.items()) if quantity}
+
+    async def on_market_data(self, data: MarketData) -> Sequence[ExecutionReport]:
+        """Fill what `data` allows, in the order the orders came; end DAY, IOC and FOK orders."""
+        if not self._market.is_news(data):
+            return []
+        due = [
+            state
+            for state in self._open.get(data.symbol, {}).values()
+            if state.order.created_at < data.observed_at
+        ]
+        reports = self._match(due, data) if due else []
+        self._market.observe(data)
+        return reports
+
+    def _match(self, due: Sequence[OrderState], data: MarketData) -> list[ExecutionReport]:
+        """Give the bar's volume to the orders that are due, first come first served."""
+        volatility = self._market.volatility(data.symbol)
+        available = fill_model.fillable(data, self._settings)
+        reports: list[ExecutionReport] = []
+        for state in due:
+            filled = fill_model.fill(
+                state.order,
+                state.leaves,
+                data,
+                available=available,
+                volatility=volatility,
+                settings=self._settings,
+            )
+            if filled is not None:
+                available = EXACT.subtract(available, filled.quantity)
+                reports.append(self._book(state, filled, data))
+            ended = _AT_BAR_END.get(state.order.time_in_force)
+            if state.is_over:
+                self._forget(state)
+            elif ended is not None:
+                self._finish(state, ended)
+        return reports
+
+    def _accept(self, state: OrderState) -> None:
+        if state.status is OrderStatus.SUBMITTED:
+            state.become(OrderStatus.ACCEPTED)
+        order = state.order
+        self._open.setdefault(order.symbol, {})[order.client_order_id] = state
+        self._statuses[order.client_order_id] = state.status
+
+    def _book(
+        self, state: OrderState, filled: fill_model.SimulatedFill, bar: MarketData
+    ) -> ExecutionReport:
+        order = state.order
+        state.fill(filled.quantity)
+        self._statuses[order.client_order_id] = state.status
+        change = filled.quantity if order.side is Side.BUY else filled.quantity.copy_negate()
+        held = self._positions.get(order.symbol, ZERO)
+        self._positions[order.symbol] = EXACT.add(held, change)
+        execution_id = derive_id("execution", order.client_order_id, state.fills)
+        return ExecutionReport(
+            message_id=execution_id,
+            correlation_id=bar.correlation_id,
+            causation_id=bar.message_id,
+            occurred_at=bar.observed_at,
+            execution_id=execution_id,
+            client_order_id=order.client_order_id,
+            decision_id=order.decision_id,
+            symbol=order.symbol,
+            side=order.side,
+            quantity=filled.quantity,
+            price=filled.price,
+            fee=filled.fee,
+            slippage_bps=fill_model.slippage_bps(order.side, filled.price, order.arrival_price),
+            executed_at=bar.observed_at,
+            leaves_quantity=state.leaves,
+        )
+
+    def _finish(self, state: OrderState, status: OrderStatus) -> None:
+        state.become(status)
+        self._forget(state)
+
+    def _forget(self, state: OrderState) -> None:
+        order = state.order
+        self._statuses[order.client_order_id] = state.status
+        del self._open[order.symbol][order.client_order_id]

@@ -1,0 +1,183 @@
+"""The portfolio ledger: cash, positions and reservations, exact to the billionth of a dollar.
+
+What is always true, after any sequence of fills, marks and reservations:
+
+* equity = cash + Σ market value;
+* equity = starting cash + realised + unrealised P&L - fees;
+* replaying the same fills gives the same ledger, whatever the order of the symbols.
+
+Positions are kept at total cost rather than at an average price, because an average has to be
+rounded and would lose the second equality; the average is derived where it is shown.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from domain.errors import InvalidValue
+from domain.money import EXACT, ZERO, canonical, notional, ratio
+from domain.orders import ExecutionReport, Side
+from domain.portfolio import Portfolio, Position
+
+_add = EXACT.add
+_subtract = EXACT.subtract
+
+
+@dataclass(slots=True)
+class Holding:
+    """One symbol: signed quantity (shares), signed total cost and realised P&L (USD)."""
+
+    quantity: Decimal = ZERO
+    cost: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+
+    def trade(self, quantity: Decimal, price: Decimal, amount: Decimal) -> None:
+        """Book a signed `quantity` at `price`; `amount` is its signed value (USD), rounded once.
+
+        What reduces the holding realises P&L at average cost; what is beyond zero opens anew.
+        """
+        if not self.quantity or (self.quantity > 0) == (quantity > 0):
+            self.quantity = _add(self.quantity, quantity)
+            self.cost = _add(self.cost, amount)
+            return
+        held, traded = self.quantity.copy_abs(), quantity.copy_abs()
+        closed_amount = amount if traded <= held else notional(price, held.copy_sign(quantity))
+        closed_cost = (
+            self.cost
+            if traded >= held
+            else canonical(EXACT.divide(EXACT.multiply(self.cost, traded), held))
+        )
+        # Closing a long has a negative amount: proceeds are its opposite. The same for a short.
+        self.realized_pnl = _subtract(self.realized_pnl, _add(closed_amount, closed_cost))
+        self.quantity = _add(self.quantity, quantity)
+        self.cost = _add(_subtract(self.cost, closed_cost), _subtract(amount, closed_amount))
+
+
+class PortfolioLedger:
+    """Cash, holdings, marks and reserved cash (USD; quantities in shares).
+
+    Parameters
+    ----------
+    starting_cash
+        Cash before the first fill (USD).
+    """
+
+    def __init__(self, starting_cash: Decimal) -> None:
+        self.starting_cash = canonical(starting_cash)
+        self.cash = self.starting_cash
+        self.fees = ZERO
+        self._holdings: dict[str, Holding] = {}
+        self._marks: dict[str, Decimal] = {}
+        self._reserved: dict[str, Decimal] = {}
+        self._executions: set[str] = set()
+
+    def apply(self, report: ExecutionReport) -> bool:
+        """Book a fill; returns False, and changes nothing, if it was booked before."""
+        if report.execution_id in self._executions:
+            return False
+        self._executions.add(report.execution_id)
+        value = notional(report.price, report.quantity)
+        buys = report.side is Side.BUY
+        amount = value if buys else value.copy_negate()
+        quantity = report.quantity if buys else report.quantity.copy_negate()
+        self.cash = _subtract(_subtract(self.cash, amount), report.fee)
+        self.fees = _add(self.fees, report.fee)
+        self._holdings.setdefault(report.symbol, Holding()).trade(quantity, report.price, amount)
+        self._marks.setdefault(report.symbol, report.price)
+        return True
+
+    def has(self, execution_id: str) -> bool:
+        """Whether this fill was booked."""
+        return execution_id in self._executions
+
+    def mark(self, symbol: str, price: Decimal) -> None:
+        """Value `symbol` at `price` (USD) from now on."""
+        self._marks[symbol] = price
+
+    def reserve(self, client_order_id: str, amount: Decimal) -> None:
+        """Hold exactly `amount` of cash (USD) for an order; 0 releases it.
+
+        Raises
+        ------
+        InvalidValue
+            If the amount is negative.
+        """
+        if amount < 0:
+            raise InvalidValue(
+                f"A reservation of {amount} USD is negative.",
+                next_step="Reserve zero or a positive amount.",
+            )
+        if amount:
+            self._reserved[client_order_id] = amount
+        else:
+            self._reserved.pop(client_order_id, None)
+
+    @property
+    def reserved(self) -> Decimal:
+        """Cash held for orders that may still fill (USD)."""
+        return _total(self._reserved.values())
+
+    @property
+    def buying_power(self) -> Decimal:
+        """Cash that no order has reserved (USD)."""
+        return _subtract(self.cash, self.reserved)
+
+    @property
+    def equity(self) -> Decimal:
+        """Cash plus positions at the mark (USD)."""
+        return _add(self.cash, _total(self.market_value(symbol) for symbol in self._holdings))
+
+    @property
+    def gross_exposure(self) -> Decimal:
+        """Sum of the absolute position values (USD)."""
+        return _total(self.market_value(symbol).copy_abs() for symbol in self._holdings)
+
+    @property
+    def realized_pnl(self) -> Decimal:
+        """Profit of everything closed, before fees (USD)."""
+        return _total(holding.realized_pnl for holding in self._holdings.values())
+
+    @property
+    def unrealized_pnl(self) -> Decimal:
+        """Profit of everything held at the mark over its cost (USD)."""
+        cost = _total(holding.cost for holding in self._holdings.values())
+        return _subtract(_subtract(self.equity, self.cash), cost)
+
+    def quantity(self, symbol: str) -> Decimal:
+        """Return the signed quantity held (shares)."""
+        holding = self._holdings.get(symbol)
+        return holding.quantity if holding else ZERO
+
+    def market_value(self, symbol: str) -> Decimal:
+        """Return the signed value held at the mark (USD)."""
+        quantity = self.quantity(symbol)
+        return notional(self._marks[symbol], quantity) if quantity else ZERO
+
+    def snapshot(self) -> Portfolio:
+        """Return the portfolio as a value; closed positions are left out."""
+        return Portfolio(
+            cash=self.cash,
+            reserved=self.reserved,
+            positions=tuple(
+                Position(
+                    symbol=symbol,
+                    quantity=holding.quantity,
+                    average_price=ratio(holding.cost, holding.quantity),
+                    mark_price=self._marks[symbol],
+                    realized_pnl=holding.realized_pnl,
+                )
+                for symbol, holding in self._holdings.items()
+                if holding.quantity
+            ),
+        )
+
+    def quantities(self) -> dict[str, Decimal]:
+        """Return symbol → signed quantity (shares) of every open position."""
+        return {s: h.quantity for s, h in sorted(self._holdings.items()) if h.quantity}
+
+
+def _total(amounts: Iterable[Decimal]) -> Decimal:
+    total = ZERO
+    for amount in amounts:
+        total = _add(total, amount)
+    return canonical(total)

@@ -1,0 +1,133 @@
+"""The gateway process: ``python -m trading.service``.
+
+Takes market data and decisions off the bus, runs the order path on the paper venue and records
+everything before anyone hears of it. Starting is recovering: portfolio, open orders, pending
+experiences and the trading state come from the log "orders". While the log can't be written the
+process is not ready and nothing is traded.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import structlog
+
+from adapters import ledger as record
+from adapters.bus import open_bus
+from adapters.clock import open_clock
+from adapters.health import health_app, serve_health
+from adapters.logging import configure_logging
+from adapters.metrics import PrometheusMetrics
+from adapters.process import stop_requested
+from adapters.profile import connected
+from consensus.processor import Processor, keep_running
+from domain.errors import QuorumError
+from domain.settings import Settings, load_settings
+from domain.streams import Stream
+from trading.handler import LOG_PARTITION, GatewayHandler
+from trading.paper_venue import PaperVenue
+
+PROCESS = "gateway"
+
+_log = structlog.get_logger(__name__)
+
+
+class GatewayService:
+    """Wires the gateway to the adapters that the settings name.
+
+    Parameters
+    ----------
+    settings
+        Connected settings (`adapters.profile.connected`).
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = PrometheusMetrics()
+        self._processor: Processor | None = None
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Serve health and process until `stop` is set.
+
+        Raises
+        ------
+        domain.errors.Fenced
+            If another gateway took over.
+        """
+        app = health_app(self._metrics, self.problems)
+        settings = self._settings
+        async with serve_health(
+            app,
+            settings.serving.host,
+            settings.metrics_port,
+            home=settings.home,
+            process=PROCESS,
+        ):
+            await keep_running(self._open_processor, stop)
+
+    def problems(self) -> list[str]:
+        """Return why nothing is traded; empty when all is well."""
+        if self._processor is None or not self._processor.ready:
+            return ["recovering, waiting for another gateway to end, or the record is away"]
+        return []
+
+    @asynccontextmanager
+    async def _open_processor(self) -> AsyncIterator[Processor]:
+        """Yield a processor on fresh connections, with everything that it stands on."""
+        settings, metrics = self._settings, self._metrics
+        bus, ledger = open_bus(settings), record.open_ledger(settings)
+        handler = GatewayHandler(
+            PaperVenue(settings.trading), open_clock(settings), metrics, settings
+        )
+        try:
+            self._processor = Processor(
+                bus,
+                ledger,
+                handler,
+                metrics,
+                group=PROCESS,
+                partition=LOG_PARTITION,
+                sources=sources(settings.partitions),
+            )
+            yield self._processor
+        finally:
+            self._processor = None
+            await ledger.close()
+            await bus.close()
+
+
+def sources(partitions: int) -> list[tuple[Stream, int]]:
+    """Return the stream partitions that the gateway consumes."""
+    split = (Stream.MARKET, Stream.DECISIONS)
+    return [
+        (Stream.TRADING_STATE, 0),
+        *((stream, partition) for stream in split for partition in range(partitions)),
+    ]
+
+
+async def serve(settings: Settings) -> None:
+    """Run the gateway until SIGINT or SIGTERM."""
+    with stop_requested() as stop:
+        await GatewayService(settings).run(stop)
+
+
+def main() -> int:
+    """Run the process; returns its exit code."""
+    try:
+        settings = load_settings()
+        configure_logging(settings, PROCESS)
+        with connected(settings, servers=("valkey", "postgres")) as ready:
+            record.migrate(ready.ledger_url.get_secret_value())
+            asyncio.run(serve(ready))
+    except QuorumError as problem:
+        if structlog.is_configured():
+            _log.error("the gateway stopped", exc_info=problem)
+        else:
+            sys.stderr.write(f"{problem}\n")
+        return problem.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
