@@ -1,0 +1,37 @@
+"""Drawing again from what was observed, with the seed in the caller's hand."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.errors import InvalidValue
+from evaluation.arrays import Floats
+
+
+def stationary_indices(
+    observations: int, rng: np.random.Generator, block: float
+) -> NDArray[np.int64]:
+    """Return one stationary-bootstrap sample of positions (Politis & Romano, 1994).
+
+    Blocks have geometric lengths with mean `block` and wrap around the end; `block` 1 is the
+    ordinary bootstrap.
+
+    Raises
+    ------
+    InvalidValue
+        If `block` is below one.
+    """
+    if not block >= 1:
+        raise InvalidValue(f"A block of {block} periods.", next_step="Use a length of 1 or more.")
+    starts = rng.integers(0, observations, observations)
+    fresh = rng.random(observations) < 1 / block
+    fresh[0] = True
+    position = np.arange(observations)
+    block_start = np.maximum.accumulate(np.where(fresh, position, 0))
+    return (starts[block_start] + position - block_start) % observations
+
+
+def bootstrap_means(values: Floats, *, seed: int, block: float, resamples: int) -> Floats:
+    """Return the means of `resamples` stationary-bootstrap samples of `values`."""
+    rng = np.random.default_rng(seed)
+    samples = (stationary_indices(len(values), rng, block) for _ in range(resamples))
+    return np.array([float(np.mean(values[rows])) for rows in samples])
