@@ -1,0 +1,152 @@
+"""What can be checked of deploy/ without a container engine, and with the real checkers."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster._config import process_config
+from dagster._core.instance.config import dagster_instance_config_schema
+
+from domain.metrics import Metric
+from domain.settings import setting_names
+from domain.voting import AgentId
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+COMPOSE = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+
+needs_promtool = pytest.mark.skipif(
+    shutil.which("promtool") is None, reason="promtool is in the Debian package prometheus"
+)
+
+
+def run(*command):
+    done = subprocess.run(command, cwd=DEPLOY, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_image_s_recipe_has_no_findings():
+    if shutil.which("hadolint") is None:
+        pytest.skip("hadolint is in the development dependencies")
+    run("hadolint", "--failure-threshold", "info", "Dockerfile")
+
+
+def test_the_compose_file_keeps_to_the_compose_specification():
+    if shutil.which("check-jsonschema") is None:
+        pytest.skip("check-jsonschema is in the development dependencies")
+    run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml")
+
+
+@needs_promtool
+def test_prometheus_accepts_its_configuration_and_rules():
+    run("promtool", "check", "config", "prometheus/prometheus.yml")
+
+
+@needs_promtool
+def test_the_alerts_fire_when_they_should_and_not_else():
+    run("promtool", "test", "rules", "prometheus/alerts_test.yml")
+
+
+def test_every_alert_has_a_test():
+    rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())
+    tests = yaml.safe_load((DEPLOY / "prometheus/alerts_test.yml").read_text())
+    alerts = {rule["alert"] for group in rules["groups"] for rule in group["rules"]}
+    fired = {
+        case["alertname"]
+        for test in tests["tests"]
+        for case in test["alert_rule_test"]
+        if case["exp_alerts"]
+    }
+    assert fired == alerts
+
+
+def test_alerts_name_metrics_and_labels_that_exist():
+    specs = {metric.value.name: metric.value for metric in Metric}
+    text = (DEPLOY / "prometheus/alerts.yml").read_text()
+    named = set(re.findall(r"quorum_\w+", text))
+    assert named
+    assert named <= specs.keys()
+    labels = {label for name in named for label in specs[name].labels} | {"instance"}
+    assert set(re.findall(r"\$labels\.(\w+)", text)) <= labels
+    for selected in re.findall(r"by \(([\w, ]+)\)", text):
+        assert set(selected.split(", ")) <= labels
+
+
+def test_prometheus_scrapes_every_process_on_the_port_it_listens_on():
+    config = yaml.safe_load((DEPLOY / "prometheus/prometheus.yml").read_text())
+    (job,) = [job for job in config["scrape_configs"] if job["job_name"] == "quorum"]
+    targets = {target for group in job["static_configs"] for target in group["targets"]}
+    port = SERVICES["consensus"]["environment"]["QUORUM_METRICS_PORT"]
+    expected = {f"{name}:{port}" for name in ("consensus", "gateway")}
+    expected |= {f"{agent.replace('_', '-')}:8080" for agent in AgentId}
+    assert targets == expected
+
+
+def test_every_agent_has_a_service_that_serves_it():
+    for agent in AgentId:
+        command = SERVICES[agent.replace("_", "-")]["command"]
+        assert command == ["python", "-m", "serving", str(agent), "--port=8080"]
+
+
+def test_settings_in_the_compose_file_and_the_image_exist():
+    names = {
+        name
+        for service in SERVICES.values()
+        for name in service.get("environment", {})
+        if name.startswith("QUORUM_")
+    }
+    names |= set(
+        re.findall(r"^\s+(?:ENV )?(QUORUM_\w+)=", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
+    )
+    assert {"QUORUM_LEDGER_URL", "QUORUM_PROFILE"} <= names <= setting_names().keys()
+
+
+def test_no_secret_is_written_down():
+    for file in DEPLOY.rglob("*"):
+        if file.is_file():
+            for value in re.findall(r"(?i)passw\w*\s*[:=]\s*(\S+)", file.read_text()):
+                assert value.startswith(("${QUORUM_DATABASE_PASSWORD:?", "$(openssl")), file
+            assert not re.search(r"://[^/\s:]+:[^/\s@$]+@", file.read_text()), file
+
+
+def test_only_loopback_is_published_and_every_service_is_checked():
+    for name, service in SERVICES.items():
+        for port in service.get("ports", []):
+            assert port.startswith("127.0.0.1:"), name
+        assert service["healthcheck"]["test"][0] == "CMD", name
+        assert service["restart"] == "unless-stopped", name
+
+
+def test_every_dependency_is_waited_for_until_it_is_healthy():
+    for service in SERVICES.values():
+        for upstream, how in service.get("depends_on", {}).items():
+            assert how == {"condition": "service_healthy"}
+            assert "healthcheck" in SERVICES[upstream]
+
+
+def test_mounted_files_exist():
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source.startswith("."):
+                assert (DEPLOY / source).exists()
+            else:
+                assert source in COMPOSE["volumes"]
+
+
+def test_the_image_is_made_of_every_package_of_the_product():
+    kept = set(
+        re.findall(r"^!(\w+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
+    )
+    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    assert packages <= kept
+
+
+def test_dagster_reads_its_instance_s_configuration(monkeypatch):
+    monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://quorum@record/dagster")
+    config = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
+    assert process_config(dagster_instance_config_schema(), config).success
