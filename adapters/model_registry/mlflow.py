@@ -1,0 +1,218 @@
+"""The model registry on MLflow, by its client API only; nothing is ever pickled.
+
+A version's files are artefacts of the run that trained it. What MLflow has no field for
+(hashes, lineage, status) are tags of the version.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib import import_module
+from pathlib import Path
+from warnings import catch_warnings, simplefilter
+
+os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+import msgspec
+from mlflow.artifacts import download_artifacts
+from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+from sqlalchemy.orm import configure_mappers
+
+from adapters.model_registry.alias_lock import alias_lock
+from adapters.model_registry.files import install, unknown
+from adapters.model_registry.manifest import as_json, verified
+from domain.models import Alias, DeploymentStatus, ModelVersion
+from domain.voting import AgentId
+
+_EXPERIMENT = "quorum-registry"
+
+
+class MlflowModelRegistry:
+    """Versions in an MLflow server or database.
+
+    Parameters
+    ----------
+    tracking_uri
+        MLflow's tracking and registry URI.
+    artifacts
+        Where a database without a server keeps the files; MLflow's own default would be the
+        working directory.
+    locks
+        Folder of the lock files.
+    ledger_url
+        PostgreSQL whose advisory locks guard alias moves between machines; may be empty.
+    """
+
+    def __init__(
+        self, tracking_uri: str, *, artifacts: Path, locks: Path, ledger_url: str = ""
+    ) -> None:
+        self._uri = tracking_uri
+        self._artifacts = artifacts
+        self._locks = locks
+        self._ledger_url = ledger_url
+        self._client = mlflow_client(tracking_uri)
+
+    def register(
+        self,
+        agent: AgentId,
+        artifacts: Path,
+        *,
+        metrics: Mapping[str, float],
+        run_id: str,
+        data_version: str,
+        code_version: str,
+        parent_version: int | None = None,
+    ) -> ModelVersion:
+        """Keep the files as the next version; see `domain.ports.model_registry`."""
+        files = verified(artifacts, agent)
+        with self._lock(agent):
+            known = self.versions(agent)
+            if found := next((v for v in known if v.model_artifacts == files), None):
+                return found
+            name = _name(agent)
+            if not known and not self._client.search_registered_models(f"name = '{name}'"):
+                self._client.create_registered_model(name)
+            run = run_id or self._own_run(agent)
+            place = f"model/{files['manifest.json'][:8]}"
+            self._client.log_artifacts(run, str(artifacts), place)
+            created = self._client.create_model_version(
+                name,
+                source=f"runs:/{run}/{place}",
+                run_id=run,
+                tags={
+                    "files": as_json(files),
+                    "metrics": as_json(dict(metrics)),
+                    "data_version": data_version,
+                    "code_version": code_version,
+                    "parent_version": str(parent_version or ""),
+                    "status": DeploymentStatus.REGISTERED,
+                },
+            )
+            return _version(agent, created)
+
+    def version(self, agent: AgentId, which: Alias | int) -> ModelVersion | None:
+        """Return a version by alias or number, or None."""
+        number = self._alias(agent, which) if isinstance(which, Alias) else which
+        return next((v for v in self.versions(agent) if v.version == number), None)
+
+    def versions(self, agent: AgentId) -> Sequence[ModelVersion]:
+        """Return all versions of an agent, oldest first."""
+        found: list[MlflowVersion] = []
+        token: str | None = None
+        while True:
+            page = self._client.search_model_versions(
+                f"name = '{_name(agent)}'", max_results=1000, page_token=token
+            )
+            found += page
+            token = page.token
+            if not token:
+                break
+        return sorted((_version(agent, v) for v in found), key=lambda v: v.version)
+
+    def fetch(self, version: ModelVersion, into: Path) -> Path:
+        """Copy a version's verified files below `into`; see `domain.ports.model_registry`."""
+        agent = version.agent_type
+        if self.version(agent, version.version) is None:
+            raise unknown(agent, version.version)
+        source = self._client.get_model_version(_name(agent), str(version.version)).source
+
+        def copy(folder: Path) -> Path:
+            folder.mkdir()
+            return Path(
+                download_artifacts(
+                    artifact_uri=source, dst_path=str(folder), tracking_uri=self._uri
+                )
+            )
+
+        return install(version, into, copy)
+
+    def set_alias(
+        self, agent: AgentId, alias: Alias, version: int | None, *, expected: int | None
+    ) -> bool:
+        """Move an alias if it still points at `expected`; returns whether it moved."""
+        if version is not None and self.version(agent, version) is None:
+            raise unknown(agent, version)
+        with self._lock(agent):
+            if self._alias(agent, alias) != expected:
+                return False
+            if version is not None:
+                self._client.set_registered_model_alias(_name(agent), alias, str(version))
+            elif expected is not None:
+                self._client.delete_registered_model_alias(_name(agent), alias)
+            return True
+
+    def set_status(self, agent: AgentId, version: int, status: DeploymentStatus) -> None:
+        """Record where a version stands."""
+        if self.version(agent, version) is None:
+            raise unknown(agent, version)
+        self._client.set_model_version_tag(_name(agent), str(version), "status", status)
+
+    def _alias(self, agent: AgentId, alias: Alias) -> int | None:
+        models = self._client.search_registered_models(f"name = '{_name(agent)}'")
+        number = models[0].aliases.get(alias) if models else None
+        return None if number is None else int(number)
+
+    def _lock(self, agent: AgentId):  # noqa: ANN202 - contextlib's own type is private
+        return alias_lock(_name(agent), self._locks, self._ledger_url)
+
+    def _own_run(self, agent: AgentId) -> str:
+        """Return a finished run for files that no training run brought."""
+        experiment = experiment_id(self._client, _EXPERIMENT, self._uri, self._artifacts)
+        run = self._client.create_run(experiment, run_name=f"register {agent}")
+        self._client.set_terminated(run.info.run_id)
+        return run.info.run_id
+
+
+def mlflow_client(uri: str) -> MlflowClient:
+    """Return a client of an MLflow server or database."""
+    if not uri.startswith("http"):
+        _map_tables()
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _map_tables() -> None:
+    """Let SQLAlchemy map MLflow's tables without the warnings that MLflow's use of it causes."""
+    with catch_warnings():
+        simplefilter("ignore")
+        import_module("mlflow.store.tracking.dbmodels.models")
+        import_module("mlflow.store.model_registry.dbmodels.models")
+        configure_mappers()
+
+
+def experiment_id(client: MlflowClient, name: str, uri: str, artifacts: Path) -> str:
+    """Return the id of an experiment, made if it is not there, with its files where they belong."""
+    if found := client.get_experiment_by_name(name):
+        return found.experiment_id
+    location = None if uri.startswith("http") else (artifacts / name).as_uri()
+    try:
+        return client.create_experiment(name, artifact_location=location)
+    except MlflowException:  # another process made it first
+        if found := client.get_experiment_by_name(name):
+            return found.experiment_id
+        raise
+
+
+def _name(agent: AgentId) -> str:
+    return f"quorum-{agent}"
+
+
+def _version(agent: AgentId, found: MlflowVersion) -> ModelVersion:
+    tags = found.tags
+    return ModelVersion(
+        model_id=found.name,
+        version=int(found.version),
+        agent_type=agent,
+        performance_metrics=msgspec.json.decode(tags["metrics"], type=dict[str, float]),
+        deployment_status=DeploymentStatus(tags["status"]),
+        created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
+        model_artifacts=msgspec.json.decode(tags["files"], type=dict[str, str]),
+        run_id=found.run_id or "",
+        data_version=tags["data_version"],
+        code_version=tags["code_version"],
+        parent_version=int(tags["parent_version"]) if tags.get("parent_version") else None,
+    )

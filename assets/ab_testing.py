@@ -1,0 +1,138 @@
+"""A/B testing: challenger and champion vote on the same live proposals."""
+
+from datetime import datetime
+
+import dagster as dg
+
+from adapters.model_registry.deployed import DeployedModels
+from assets.code_version import code_version
+from assets.live_record import LiveRecord
+from assets.metadata import line_plot
+from assets.promotion import deployment_check, promotion_result, registered
+from assets.records import Comparison, Promotion, Registration
+from assets.retraining import champion_of
+from assets.succession import promote, reconcile, refuse, wait
+from domain.models import ModelVersion
+from domain.ports.ledger import Log
+from domain.ports.model_registry import ModelRegistry
+from domain.ports.time_series import TimeSeriesStore
+from domain.settings import Settings
+from domain.voting import AgentId
+
+
+def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=[agent.value, "ab_test"],
+        ins={"record": dg.AssetIn(key=[agent.value, "challenger"])},
+        group_name="ab_testing",
+        owners=["team:research"],
+        kinds={"postgres", "torch"},
+        tags={"stage": "ab_testing", "agent": agent.value},
+        io_manager_key="files",
+        code_version=code_version("assets.revoting", "evaluation.sequential"),
+        description="Challenger against champion on the same recorded live proposals, those "
+        "purged that the challenger may have learned from; valid however often it is looked at.",
+    )
+    def ab_test(
+        record: Registration,
+        *,
+        live: dg.ResourceParam[LiveRecord],
+        store: dg.ResourceParam[TimeSeriesStore],
+        settings: dg.ResourceParam[Settings],
+        registry: dg.ResourceParam[ModelRegistry],
+        deployed: dg.ResourceParam[DeployedModels],
+    ) -> dg.MaterializeResult:
+        from assets import revoting  # noqa: PLC0415 - imports torch
+
+        lived = revoting.lived_proposals(live.messages(Log.DECISIONS), live.messages(Log.ORDERS))
+        until = datetime.fromisoformat(record.until)
+        fresh = [each for each in lived if each.at >= until]
+        view = revoting.market_view(store)
+        champion = champion_of(deployed, agent)
+        challenger = deployed.install(registry, registered(registry, record))
+        cast = [revoting.votes(m, fresh, view, settings) for m in (champion, challenger)]
+        verdict = revoting.compared(agent, fresh, *cast)
+        found = Comparison(
+            agent=agent,
+            challenger=record.label,
+            champion=champion.version.label,
+            measure=revoting.measure_of(agent),
+            verdict=verdict.verdict.value,
+            reason=verdict.reason,
+            proposals=len(fresh),
+            purged=len(lived) - len(fresh),
+            observations=verdict.observations,
+            mean=verdict.mean,
+            lower=verdict.lower,
+            upper=verdict.upper,
+        )
+        scores = {
+            n: [v.score for v in s] for n, s in zip(("champion", "challenger"), cast, strict=True)
+        }
+        return dg.MaterializeResult(
+            value=found,
+            metadata={
+                "verdict": found.verdict,
+                "reason": found.reason,
+                "proposals": found.proposals,
+                "purged": found.purged,
+                "scores": line_plot("scores on the same proposals", scores),
+            },
+        )
+
+    return ab_test
+
+
+def decide(
+    registry: ModelRegistry,
+    deployed: DeployedModels,
+    candidate: ModelVersion,
+    record: Registration,
+    found: Comparison,
+) -> Promotion:
+    """Promote, refuse or wait: the gate and the comparison must both speak for the challenger."""
+    if record.version == record.champion:
+        reconcile(registry, deployed, candidate.agent_type)
+        return wait(registry, candidate, "Retraining gave the champion again.")
+    if found.verdict == "refuse":
+        return refuse(registry, deployed, candidate, f"On live proposals: {found.reason}")
+    if not record.verdict.accepted:
+        reason = f"The gate refused it. {record.verdict.reason} On live proposals: {found.reason}"
+        return refuse(registry, deployed, candidate, reason)
+    if found.verdict == "inconclusive":
+        return wait(registry, candidate, f"{found.reason} A person has to decide, or more data.")
+    return promote(registry, deployed, candidate, expected=record.champion, reason=found.reason)
+
+
+def _rollout(agent: AgentId) -> dg.AssetsDefinition:
+    @dg.asset(
+        key=[agent.value, "rollout"],
+        ins={
+            "record": dg.AssetIn(key=[agent.value, "challenger"]),
+            "found": dg.AssetIn(key=[agent.value, "ab_test"]),
+        },
+        group_name="promotion",
+        owners=["team:platform"],
+        kinds={"mlflow"},
+        tags={"stage": "promotion", "agent": agent.value},
+        io_manager_key="files",
+        code_version=code_version("assets.succession", "assets.ab_testing"),
+        description="The challenger is promoted or refused, with the reason; or it waits.",
+    )
+    def rollout(
+        record: Registration,
+        found: Comparison,
+        registry: dg.ResourceParam[ModelRegistry],
+        deployed: dg.ResourceParam[DeployedModels],
+    ) -> dg.MaterializeResult:
+        candidate = registered(registry, record)
+        return promotion_result(decide(registry, deployed, candidate, record, found))
+
+    return rollout
+
+
+ab_tests = [_ab_test(agent) for agent in AgentId]
+rollouts = [_rollout(agent) for agent in AgentId]
+rollout_checks = [
+    deployment_check(dg.AssetKey([agent.value, "rollout"]), agent) for agent in AgentId
+]

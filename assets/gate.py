@@ -1,0 +1,145 @@
+"""The gate's verdict on a model folder. Imports torch; assets import it when they run."""
+
+from datetime import datetime
+from pathlib import Path
+from time import perf_counter
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from agents.learning.samples import HORIZON_DAYS, first_instant, panel, split
+from agents.model import Model
+from agents.model_files import load
+from agents.validation import validation_metrics
+from assets.records import CheckLine, ModelFolder, Validation
+from domain.ports.time_series import Table, TimeSeriesStore
+from domain.settings import Settings
+from domain.voting import AgentId
+from evaluation.gate import (
+    COVERAGE_P_VALUE,
+    Check,
+    CheckOutcome,
+    GateReport,
+    finite_check,
+    judge,
+    latency_check,
+    skill_check,
+)
+from evaluation.skill import kupiec, paired_skill
+
+#: Time that one vote's inference may take (99th percentile).
+LATENCY_BUDGET_SECONDS = 0.05
+_TIMED_VOTES = 100
+#: Share of days on which the 95 % value at risk is promised to be exceeded.
+VAR_LEVEL = 0.05
+
+
+class Measure(NamedTuple):
+    """The own-task loss of an agent: a column of `validation_metrics`, its sign, and its name."""
+
+    column: str
+    sign: float
+    title: str
+
+
+MEASURES = {
+    AgentId.MARKET_ANALYST: Measure("brier", 1.0, "Brier score"),
+    AgentId.RISK_MANAGER: Measure("qlike", 1.0, "QLIKE of the variance forecast"),
+    AgentId.PORTFOLIO_OPTIMIZER: Measure("log_return", -1.0, "log return after costs"),
+    AgentId.EXECUTION: Measure("volume_error", 1.0, "error of the volume forecast"),
+}
+
+
+def validate(
+    agent: AgentId,
+    candidate: ModelFolder,
+    incumbent: Path,
+    incumbent_name: str,
+    *,
+    store: TimeSeriesStore,
+    settings: Settings,
+) -> Validation:
+    """Judge a candidate against the incumbent on the validation slice of the candidate's data."""
+    until = datetime.fromisoformat(candidate.until)
+    known, table_of_features = (store.read(t, end=until) for t in (Table.BARS, Table.FEATURES))
+    start = first_instant(split(panel(known, table_of_features, until)).validation)
+    models = [load(Path(candidate.folder), agent), load(incumbent, agent)]
+    new, old = (
+        validation_metrics(
+            model, known, table_of_features, start=start, end=until, settings=settings.trading
+        )
+        for model in models
+    )
+    name = f"{agent} {candidate.kind} {Path(candidate.folder).name[:8]}"
+    report = judge(agent, name, incumbent_name, _checks(agent, models[0], new, old))
+    return _record(report)
+
+
+def _checks(agent: AgentId, model: Model, new: pl.DataFrame, old: pl.DataFrame) -> list[Check]:
+    measure = MEASURES[agent]
+    losses = [measure.sign * frame[measure.column].to_numpy() for frame in (old, new)]
+    skill = paired_skill(new["timestamp"].to_list(), *losses)
+    checks = [
+        skill_check(skill, metric=measure.title, overlap=HORIZON_DAYS),
+        finite_check(losses[1]),
+        latency_check(_latencies(model), LATENCY_BUDGET_SECONDS),
+    ]
+    if agent is AgentId.RISK_MANAGER:
+        checks.append(_coverage_check(new))
+    return checks
+
+
+def _coverage_check(losses: pl.DataFrame) -> Check:
+    """Test VaR's coverage symbol by symbol: exceptions of one day are not independent.
+
+    The smallest p-value is multiplied by the number of symbols (Bonferroni), which holds however
+    the symbols depend on each other.
+    """
+    found = {
+        # An exception is a return below minus VaR: -1 against one half says just that.
+        str(key[0]): kupiec(-rows["exception_95"], np.full(rows.height, 0.5), VAR_LEVEL)
+        for key, rows in losses.partition_by("symbol", as_dict=True, maintain_order=True).items()
+    }
+    worst = min(found, key=lambda symbol: found[symbol].p_value)
+    p_value = min(1.0, found[worst].p_value * len(found))
+    return Check(
+        name="coverage",
+        value=round(p_value, 6),
+        threshold=f"p ≥ {COVERAGE_P_VALUE}",
+        outcome=CheckOutcome.PASS if p_value >= COVERAGE_P_VALUE else CheckOutcome.FAIL,
+        sentence=f"Worst is {worst}: {found[worst].breaches} breaches of the 95 % VaR where "
+        f"{found[worst].expected:.1f} were promised (Kupiec p = {p_value:.3f} for "
+        f"{len(found)} symbols).",
+    )
+
+
+def _latencies(model: Model) -> list[float]:
+    row = np.zeros((1, len(model.specification.inputs)))
+    model.predict(row)
+    seconds = []
+    for _ in range(_TIMED_VOTES):
+        start = perf_counter()
+        model.predict(row)
+        seconds.append(perf_counter() - start)
+    return seconds
+
+
+def _record(report: GateReport) -> Validation:
+    return Validation(
+        agent=report.agent_id,
+        candidate=report.candidate,
+        incumbent=report.incumbent,
+        accepted=report.accepted,
+        reason=report.reason,
+        checks=tuple(
+            CheckLine(
+                name=c.name,
+                value=c.value,
+                threshold=c.threshold,
+                outcome=c.outcome.value,
+                sentence=c.sentence,
+            )
+            for c in report.checks
+        ),
+    )

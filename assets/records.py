@@ -1,0 +1,121 @@
+"""What the stages of a model's life hand to each other; kept as JSON by the I/O manager."""
+
+import msgspec
+
+from domain.voting import AgentId
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A frozen record."""
+
+
+class ModelFolder(Record):
+    """A model as training left it.
+
+    Parameters
+    ----------
+    folder
+        Where its files are.
+    kind
+        ``classic``, ``trained`` or ``retrained``.
+    run_id
+        The MLflow run of this trial.
+    until
+        End of the data it has seen (ISO 8601).
+    """
+
+    agent: AgentId
+    folder: str
+    kind: str
+    run_id: str
+    until: str
+    metrics: dict[str, float]
+    data_version: str
+    code_version: str
+
+
+class CheckLine(Record):
+    """One check of the gate."""
+
+    name: str
+    value: float | None
+    threshold: str
+    outcome: str
+    sentence: str
+
+
+class Validation(Record):
+    """What the gate says of a candidate against the incumbent, on days that neither has seen."""
+
+    agent: AgentId
+    candidate: str
+    incumbent: str
+    accepted: bool
+    reason: str
+    checks: tuple[CheckLine, ...]
+
+
+class Registration(Record):
+    """The registered candidate, the champion that it would follow, and what the gate said."""
+
+    agent: AgentId
+    version: int
+    label: str
+    champion: int
+    champion_label: str
+    until: str
+    verdict: Validation
+
+
+class Comparison(Record):
+    """The sequential verdict on the same live proposals.
+
+    Parameters
+    ----------
+    measure
+        What was compared, per proposal; differences are challenger minus champion.
+    verdict
+        ``promote``, ``refuse`` or ``inconclusive``.
+    proposals, purged
+        Recorded proposals compared, and those left out because the challenger had learned from
+        a time that overlaps their outcome.
+    """
+
+    agent: AgentId
+    challenger: str
+    champion: str
+    measure: str
+    verdict: str
+    reason: str
+    proposals: int
+    purged: int
+    observations: int
+    mean: float
+    lower: float | None
+    upper: float | None
+
+
+class Promotion(Record):
+    """What became of a candidate, and who is champion now."""
+
+    agent: AgentId
+    promoted: bool
+    candidate: str
+    champion: str
+    previous: str
+    reason: str
+
+
+class ChampionHealth(Record):
+    """Days between the end of what a champion has seen and the newest bar."""
+
+    agent: AgentId
+    label: str
+    age_days: int
+
+
+class Health(Record):
+    """Feature → stability index since training, and the champions."""
+
+    drift: dict[str, float]
+    champions: tuple[ChampionHealth, ...]

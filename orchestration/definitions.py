@@ -1,0 +1,53 @@
+"""What Dagster is told: assets, checks, resources, jobs, schedules, sensors. Only composed here."""
+
+import dagster as dg
+
+from assets import (
+    ab_testing,
+    data_quality,
+    experience,
+    features,
+    ingestion,
+    monitoring,
+    promotion,
+    registration,
+    retraining,
+    training,
+    validation,
+)
+from domain.settings import Settings
+from orchestration.jobs import JOBS
+from orchestration.resources import resources
+from orchestration.schedules import SCHEDULES
+from orchestration.sensors import SENSORS
+
+#: The stages of a model's life, in order.
+STAGES = (
+    ingestion,
+    data_quality,
+    features,
+    training,
+    validation,
+    registration,
+    promotion,
+    monitoring,
+    experience,
+    retraining,
+    ab_testing,
+)
+
+
+def definitions(settings: Settings | None = None) -> dg.Definitions:
+    """Return the definitions; given settings take the place of the environment's."""
+    return dg.Definitions(
+        assets=dg.load_assets_from_modules(STAGES),
+        asset_checks=dg.load_asset_checks_from_modules(STAGES),
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        sensors=SENSORS,
+        resources=resources(settings),
+        executor=dg.in_process_executor,
+    )
+
+
+defs = definitions()

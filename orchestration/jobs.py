@@ -1,0 +1,55 @@
+"""What is run together."""
+
+import dagster as dg
+
+from domain.voting import AgentId
+
+_MARKET = dg.AssetSelection.groups("ingestion", "features")
+_MODELS = dg.AssetSelection.assets(
+    *(
+        [agent.value, stage]
+        for agent in AgentId
+        for stage in (
+            "classic_model",
+            "trained_model",
+            "validation",
+            "registration",
+            "promotion",
+        )
+    ),
+    "monitoring",
+)
+
+market_data = dg.define_asset_job(
+    "market_data", _MARKET, description="Bars, news and features of a month, or of a range."
+)
+models = dg.define_asset_job(
+    "models", _MODELS, description="Train, validate, register and promote all four agents."
+)
+batch = dg.define_asset_job(
+    "batch", _MARKET | _MODELS, description="The whole batch plane: from the files to champions."
+)
+collect_experiences = dg.define_asset_job(
+    "collect_experiences",
+    dg.AssetSelection.groups("experience"),
+    description="From the ledger to the replay buffer.",
+)
+
+
+def retraining_stages(agent: AgentId) -> dg.AssetSelection:
+    """Return what retraining one agent takes: experiences, model, challenger, test, rollout."""
+    stages = ("retrained_model", "challenger", "ab_test", "rollout")
+    return dg.AssetSelection.groups("experience") | dg.AssetSelection.assets(
+        *([agent.value, stage] for stage in stages)
+    )
+
+
+retraining = {
+    agent: dg.define_asset_job(
+        f"retrain_{agent}",
+        retraining_stages(agent),
+        description=f"Retrain the {agent} on experiences, test it, promote or refuse it.",
+    )
+    for agent in AgentId
+}
+JOBS = (market_data, models, batch, collect_experiences, *retraining.values())

@@ -1,0 +1,64 @@
+"""What runs when something has happened."""
+
+from collections.abc import Iterator
+
+import dagster as dg
+
+from domain.ports.time_series import Table, TimeSeriesStore
+from domain.settings import Settings, load_settings
+from domain.voting import AgentId
+from orchestration.jobs import retraining
+from orchestration.tracking import close_runs
+
+
+@dg.sensor(
+    job=retraining[AgentId.MARKET_ANALYST],
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Retrains the Market Analyst when enough new experiences have come in.",
+)
+def retrain_on_experience(
+    context: dg.SensorEvaluationContext,
+    settings: dg.ResourceParam[Settings],
+    store: dg.ResourceParam[TimeSeriesStore],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Compare the number of experiences with that at the last request (the cursor)."""
+    seen, needed = int(context.cursor or 0), settings.training.experiences_per_retraining
+    found = store.read(Table.EXPERIENCES).height
+    if found - seen < needed:
+        yield dg.SkipReason(f"{max(0, found - seen)} new experiences; {needed} are needed.")
+        return
+    context.update_cursor(str(found))
+    yield dg.RunRequest(run_key=f"experiences-{found}", tags={"trigger": "experiences"})
+
+
+def _close(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+    closed = close_runs(load_settings(), context.dagster_run.run_id)
+    return dg.SkipReason(f"{len(closed)} MLflow runs were ended.")
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.FAILURE,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends the MLflow runs that a failed run left open.",
+)
+def close_trials_of_failed_runs(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+    """End what is over: a trial that was cut off is a trial too."""
+    return _close(context)
+
+
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.CANCELED,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Ends the MLflow runs that a cancelled run left open.",
+)
+def close_trials_of_cancelled_runs(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+    """End what is over, as `close_trials_of_failed_runs`."""
+    return _close(context)
+
+
+SENSORS = (
+    retrain_on_experience,
+    close_trials_of_failed_runs,
+    close_trials_of_cancelled_runs,
+)

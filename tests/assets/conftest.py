@@ -1,0 +1,62 @@
+"""Models small enough to register in a blink: files and a manifest, no network inside."""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from adapters.model_registry.deployed import DeployedModels
+from adapters.model_registry.memory import MemoryModelRegistry
+from assets.records import ModelFolder, Validation
+from domain.voting import AgentId
+
+AGENT = AgentId.EXECUTION
+
+
+@pytest.fixture
+def registry():
+    return MemoryModelRegistry()
+
+
+@pytest.fixture
+def deployed(tmp_path):
+    return DeployedModels(tmp_path / "models")
+
+
+@pytest.fixture
+def model(tmp_path):
+    def make(name: str) -> ModelFolder:
+        folder: Path = tmp_path / "training" / name
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_text(name)
+        digest = sha256(name.encode()).hexdigest()
+        manifest = {"agent": AGENT, "files": {"model.safetensors": digest}}
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+        return ModelFolder(
+            agent=AGENT,
+            folder=str(folder),
+            kind="trained",
+            run_id="",
+            until="2012-09-01T00:00:00+00:00",
+            metrics={"volume_error": 0.5},
+            data_version="d",
+            code_version="c",
+        )
+
+    return make
+
+
+@pytest.fixture
+def verdict():
+    def make(*, accepted: bool) -> Validation:
+        return Validation(
+            agent=AGENT,
+            candidate="new",
+            incumbent="old",
+            accepted=accepted,
+            reason="better" if accepted else "not better",
+            checks=(),
+        )
+
+    return make

@@ -1,0 +1,98 @@
+"""The comparison on recorded proposals: paired, matured, and on what each agent is for."""
+
+from decimal import Decimal
+
+import msgspec
+import pytest
+
+from assets.revoting import compared, lived_proposals
+from domain.experience import Experience
+from domain.identity import derive_id
+from domain.voting import Action, AgentId, ConsensusResult, Outcome, Thresholds
+from tests.builders import at, proposal, vote
+
+DAY = 86_400
+
+
+def decision(name: str, number: int) -> ConsensusResult:
+    made = proposal(name, seconds=number * DAY)
+    return ConsensusResult(
+        message_id=derive_id("decision", made.proposal_id),
+        correlation_id=made.correlation_id,
+        causation_id=made.message_id,
+        occurred_at=made.occurred_at,
+        proposal=made,
+        outcome=Outcome.REJECT,
+        reason="consensus",
+        weighted_score=None,
+        variance=None,
+        participation=4,
+        degraded=False,
+        counted=(),
+        ignored=(),
+        rule_version="1",
+        thresholds=Thresholds(),
+    )
+
+
+def experience(made: ConsensusResult, reward: str) -> Experience:
+    return Experience(
+        message_id=derive_id("experience", made.decision_id),
+        correlation_id=made.correlation_id,
+        occurred_at=at(99 * DAY),
+        decision_id=made.decision_id,
+        symbol="IBM",
+        state={},
+        action=Action.BUY,
+        outcome=made.outcome,
+        reward=Decimal(reward),
+        next_state={},
+        horizon_days=5,
+        agent_contributions={},
+        scores={},
+        confidences_ppm={},
+    )
+
+
+DECISIONS = [decision(f"p{i}", i) for i in range(60)]
+#: Two of three proposals earn 1 %, the third loses as much.
+REWARDS = ["-0.01" if i % 3 == 0 else "0.01" for i in range(60)]
+LIVED = lived_proposals(
+    reversed(DECISIONS), [experience(d, r) for d, r in zip(DECISIONS, REWARDS, strict=True)]
+)
+
+
+def cast(sure: int, agent: AgentId, *, foresight: bool) -> list:
+    """Return votes of an agent that accepts all proposals, or just those that will pay."""
+    return [
+        vote(f"p{i}", agent, score=80 if not foresight or r[0] != "-" else 50, ppm=sure)
+        for i, r in enumerate(REWARDS)
+    ]
+
+
+def test_only_matured_proposals_count_oldest_first():
+    assert [lived.reward for lived in LIVED] == [float(r) for r in REWARDS]
+    assert [lived.at for lived in LIVED] == sorted(lived.at for lived in LIVED)
+    assert len(lived_proposals(DECISIONS, [experience(DECISIONS[3], "0.01")])) == 1
+
+
+@pytest.mark.parametrize("agent", [AgentId.MARKET_ANALYST, AgentId.RISK_MANAGER])
+def test_an_agent_that_foresees_is_promoted_and_its_mirror_refused(agent):
+    blind = cast(660_000, agent, foresight=False)
+    seeing = cast(990_000, agent, foresight=True)
+    assert compared(agent, LIVED, blind, seeing).verdict.value == "promote"
+    assert compared(agent, LIVED, seeing, blind).verdict.value == "refuse"
+
+
+def test_the_same_votes_are_inconclusive():
+    same = cast(660_000, AgentId.MARKET_ANALYST, foresight=False)
+    found = compared(AgentId.MARKET_ANALYST, LIVED, same, same)
+    assert (found.verdict.value, found.mean) == ("inconclusive", 0.0)
+
+
+def test_where_either_abstains_neither_counts():
+    blind = cast(660_000, AgentId.MARKET_ANALYST, foresight=False)
+    silent = [msgspec.structs.replace(v, abstention="too old") for v in blind]
+    found = compared(AgentId.MARKET_ANALYST, LIVED, blind, [*silent[:20], *blind[20:]])
+    assert found.observations == 40
+    assert compared(AgentId.MARKET_ANALYST, LIVED, blind, silent).observations == 0

@@ -1,0 +1,136 @@
+"""The alias is decided once, and what is deployed follows it."""
+
+from assets.ab_testing import decide
+from assets.records import Comparison
+from assets.registration import challenge, ensure_champion
+from assets.succession import disagreement, promote, reconcile, refuse
+from domain.models import Alias, DeploymentStatus
+from domain.voting import AgentId
+
+AGENT = AgentId.EXECUTION
+
+
+def alias(registry, name: Alias) -> int | None:
+    found = registry.version(AGENT, name)
+    return None if found is None else found.version
+
+
+def statuses(registry) -> list[str]:
+    return [v.deployment_status.value for v in registry.versions(AGENT)]
+
+
+def test_the_classic_policy_becomes_version_one_and_champion(registry, deployed, model):
+    first = ensure_champion(registry, deployed, model("classic"))
+    assert first.version == 1
+    assert alias(registry, Alias.CHAMPION) == 1
+    assert deployed.current(AGENT).version.label == first.label
+    assert statuses(registry) == ["CHAMPION"]
+    assert ensure_champion(registry, deployed, model("another classic")).version == 1
+    assert len(registry.versions(AGENT)) == 1
+
+
+def test_an_accepted_challenger_takes_over_and_the_old_one_is_kept(
+    registry, deployed, model, verdict
+):
+    old = ensure_champion(registry, deployed, model("classic"))
+    record = challenge(registry, model("trained"), old, verdict(accepted=True)).value
+    assert alias(registry, Alias.CHALLENGER) == record.version == 2
+    candidate = registry.version(AGENT, 2)
+    found = promote(registry, deployed, candidate, expected=1, reason="better")
+    assert (found.promoted, found.champion, found.previous) == (True, candidate.label, old.label)
+    assert [alias(registry, a) for a in (Alias.CHAMPION, Alias.PREVIOUS, Alias.CHALLENGER)] == [
+        2,
+        1,
+        None,
+    ]
+    assert deployed.current(AGENT).version.version == 2
+    assert deployed.current(AGENT, Alias.PREVIOUS).version.version == 1
+    assert statuses(registry) == ["RETIRED", "CHAMPION"]
+    assert disagreement(registry, deployed, AGENT) == ""
+
+
+def test_a_refused_challenger_leaves_the_champion(registry, deployed, model, verdict):
+    old = ensure_champion(registry, deployed, model("classic"))
+    challenge(registry, model("trained"), old, verdict(accepted=False))
+    found = refuse(registry, deployed, registry.version(AGENT, 2), "not better")
+    assert (found.promoted, found.champion, found.reason) == (False, old.label, "not better")
+    assert alias(registry, Alias.CHALLENGER) is None
+    assert statuses(registry) == ["CHAMPION", "REFUSED"]
+
+
+def test_the_slower_of_two_promotions_changes_nothing(registry, deployed, model, verdict):
+    old = ensure_champion(registry, deployed, model("classic"))
+    for name in ("one", "two"):
+        challenge(registry, model(name), old, verdict(accepted=True))
+    fast, slow = (registry.version(AGENT, number) for number in (2, 3))
+    assert promote(registry, deployed, fast, expected=1, reason="better").promoted
+    found = promote(registry, deployed, slow, expected=1, reason="better")
+    assert not found.promoted
+    assert "faster" in found.reason
+    assert alias(registry, Alias.CHAMPION) == 2
+    assert deployed.current(AGENT).version.version == 2
+
+
+def test_a_promotion_cut_off_after_the_alias_is_completed_by_the_next_look(
+    registry, deployed, model, verdict
+):
+    old = ensure_champion(registry, deployed, model("classic"))
+    challenge(registry, model("trained"), old, verdict(accepted=True))
+    registry.set_alias(AGENT, Alias.CHAMPION, 2, expected=1)
+    assert "execution@2" in disagreement(registry, deployed, AGENT)
+    reconcile(registry, deployed, AGENT)
+    assert disagreement(registry, deployed, AGENT) == ""
+
+
+def test_files_that_were_altered_where_they_are_served_are_noticed(registry, deployed, model):
+    ensure_champion(registry, deployed, model("classic"))
+    weights = deployed.current(AGENT).folder / "model.safetensors"
+    weights.chmod(0o644)
+    weights.write_text("other weights")
+    assert "altered" in disagreement(registry, deployed, AGENT)
+
+
+def compared(verdict: str) -> Comparison:
+    return Comparison(
+        agent=AGENT,
+        challenger="c",
+        champion="o",
+        measure="reward",
+        verdict=verdict,
+        reason=f"it says {verdict}",
+        proposals=60,
+        purged=5,
+        observations=50,
+        mean=0.0,
+        lower=None,
+        upper=None,
+    )
+
+
+def test_a_rollout_needs_both_the_gate_and_the_comparison(registry, deployed, model, verdict):
+    old = ensure_champion(registry, deployed, model("classic"))
+    outcomes = {}
+    for number, (accepted, says) in enumerate(
+        [(False, "promote"), (True, "refuse"), (True, "inconclusive"), (True, "promote")], start=2
+    ):
+        folder = model(f"candidate {number}")
+        record = challenge(registry, folder, old, verdict(accepted=accepted)).value
+        candidate = registry.version(AGENT, number)
+        found = decide(registry, deployed, candidate, record, compared(says))
+        outcomes[accepted, says] = (found.promoted, statuses(registry)[-1])
+    assert outcomes == {
+        (False, "promote"): (False, "REFUSED"),
+        (True, "refuse"): (False, "REFUSED"),
+        (True, "inconclusive"): (False, "VALIDATED"),
+        (True, "promote"): (True, "CHAMPION"),
+    }
+
+
+def test_a_model_that_is_champion_already_is_not_promoted_again(registry, deployed, model, verdict):
+    folder = model("classic")
+    champion = ensure_champion(registry, deployed, folder)
+    record = challenge(registry, folder, champion, verdict(accepted=True)).value
+    assert record.version == record.champion
+    found = decide(registry, deployed, champion, record, compared("promote"))
+    assert not found.promoted
+    assert registry.version(AGENT, 1).deployment_status is DeploymentStatus.CHAMPION
