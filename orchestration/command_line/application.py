@@ -5,7 +5,6 @@ import traceback
 from importlib.metadata import version
 from typing import Annotated
 
-import click
 import typer
 from rich.console import Console
 from rich.panel import Panel
@@ -58,21 +57,15 @@ def run(arguments: list[str]) -> int:
     _register()
     debug = "--debug" in arguments
     try:
-        ended = app(arguments, standalone_mode=False, prog_name="quorum")
+        app(arguments, prog_name="quorum")
     except QuorumError as problem:
         if debug:
             traceback.print_exc()
         tell(problem)
         return problem.exit_code
-    except (KeyboardInterrupt, click.exceptions.Abort):
-        _errors.print("Stopped. What was committed is kept; the next start goes on from there.")
-        return 130
-    except click.exceptions.Exit as leave:
-        return leave.exit_code
-    except click.ClickException as problem:
-        problem.show()
-        return problem.exit_code
-    return ended if isinstance(ended, int) else 0
+    except SystemExit as leave:
+        return leave.code if isinstance(leave.code, int) else 0
+    return 0
 
 
 def tell(problem: QuorumError) -> None:

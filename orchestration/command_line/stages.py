@@ -16,12 +16,12 @@ class Stage:
     title: str
     detail: str = ""
     _progress: Progress | None = None
-    _task: TaskID = TaskID(0)
+    _task: TaskID | None = None
 
     def advance(self, done: float, total: float, detail: str = "") -> None:
         """Show how far the stage is."""
         self.detail = detail or self.detail
-        if self._progress is not None:
+        if self._progress is not None and self._task is not None:
             self._progress.update(
                 self._task, completed=done, total=total, detail=detail or self.detail
             )
@@ -29,7 +29,7 @@ class Stage:
     def say(self, detail: str) -> None:
         """Set what the stage's line tells."""
         self.detail = detail
-        if self._progress is not None:
+        if self._progress is not None and self._task is not None:
             self._progress.update(self._task, detail=detail)
 
 

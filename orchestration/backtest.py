@@ -1,0 +1,145 @@
+"""Backtest the deployed champions on stored bars: live engine and order path, in one process."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+
+from adapters.clock import EventClock
+from adapters.metrics import PrometheusMetrics
+from adapters.model_registry.deployed import DeployedModels
+from adapters.time_series import open_time_series
+from agents.market_analyst.proposing import propose
+from agents.market_view import MarketView
+from agents.model import Model
+from agents.model_files import load
+from agents.voting import vote
+from consensus.service import rules_from
+from domain.errors import DataQualityError, ModelRefused
+from domain.market import MarketData
+from domain.portfolio import Portfolio
+from domain.ports.time_series import Table
+from domain.settings import Settings
+from domain.voting import AgentId, TradingProposal, Vote
+from evaluation import performance
+from evaluation.backtest import Backtest, BacktestResult
+from orchestration.replay import market_data
+
+
+@dataclass(frozen=True, kw_only=True)
+class BacktestReport:
+    """What a backtest did, and how it compares with buy and hold of the same capital."""
+
+    result: BacktestResult
+    start: datetime
+    end: datetime
+    bars: int
+    models: dict[AgentId, str]
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Champion:
+    label: str
+    data_version: str
+    model: Model
+
+
+def run_backtest(settings: Settings, start: datetime, end: datetime | None) -> BacktestReport:
+    """Trade the stored bars with start ≤ timestamp < end.
+
+    Raises
+    ------
+    DataQualityError
+        If no bar is stored in that time.
+    ModelRefused
+        If an agent has no champion on this machine.
+    """
+    store = open_time_series(settings)
+    bars = store.read(Table.BARS, start=start, end=end)
+    if bars.is_empty():
+        raise DataQualityError(
+            f"No bar is stored from {start:%Y-%m-%d} on.",
+            next_step="Choose an earlier --start, or ingest bars first (`quorum train`).",
+        )
+    view = MarketView()
+    view.warm_up(store.read(Table.BARS, end=end), store.read(Table.NEWS, end=end))
+    champions = _champions(settings)
+    result = asyncio.run(_backtest(settings, champions, view).run(market_data(bars)))
+    return BacktestReport(
+        result=result,
+        start=bars["timestamp"][0],
+        end=bars["timestamp"].max(),  # type: ignore[arg-type] - a column of instants
+        bars=bars.height,
+        models={agent: champion.label for agent, champion in champions.items()},
+        figures=_figures(result, bars, float(settings.trading.starting_cash)),
+    )
+
+
+def _champions(settings: Settings) -> dict[AgentId, _Champion]:
+    deployed = DeployedModels.of(settings)
+    champions: dict[AgentId, _Champion] = {}
+    for agent in AgentId:
+        found = deployed.current(agent)
+        if found is None:
+            raise ModelRefused(
+                f"{agent} has no champion on this machine.",
+                next_step="Train and promote one: `quorum train`.",
+            )
+        version = found.version
+        champions[agent] = _Champion(version.label, version.data_version, load(found.folder, agent))
+    return champions
+
+
+def _backtest(
+    settings: Settings, champions: dict[AgentId, _Champion], view: MarketView
+) -> Backtest:
+    analyst = champions[AgentId.MARKET_ANALYST]
+
+    def propose_on(bar: MarketData, portfolio: Portfolio) -> TradingProposal | None:
+        return propose(
+            analyst.model,
+            analyst.label,
+            view,
+            bar,
+            portfolio,
+            limits=settings.trading,
+            occurred_at=bar.occurred_at,
+            data_version=analyst.data_version,
+        )
+
+    def cast(agent: AgentId, proposal: TradingProposal) -> Vote:
+        champion = champions[agent]
+        return vote(
+            champion.model,
+            champion.label,
+            view,
+            proposal,
+            occurred_at=proposal.occurred_at,
+            limits=settings.trading,
+            serving=settings.serving,
+        )
+
+    return Backtest(
+        propose_on,
+        cast,
+        clock=EventClock(),
+        metrics=PrometheusMetrics(),
+        settings=settings.trading,
+        rules=rules_from(settings),
+    )
+
+
+def _figures(result: BacktestResult, bars: pl.DataFrame, capital: float) -> dict[str, float]:
+    equity = result.equity_curve["equity"].to_numpy()
+    held = performance.buy_and_hold(bars, capital)["equity"].to_numpy()
+    returns = performance.simple_returns(equity)
+    return {
+        "total_return": performance.total_return(returns),
+        "buy_and_hold_return": performance.total_return(performance.simple_returns(held)),
+        "annualised_volatility": performance.annualised_volatility(returns),
+        "annualised_sharpe_ratio": performance.annualised_sharpe_ratio(returns),
+        "maximum_drawdown": performance.maximum_drawdown(equity),
+        "buy_and_hold_maximum_drawdown": performance.maximum_drawdown(held),
+    }

@@ -1,0 +1,73 @@
+"""`quorum train` and `quorum models`."""
+
+from typing import Annotated
+
+import typer
+
+from domain.settings import load_settings
+from domain.voting import AgentId
+from orchestration.command_line.application import Json, app
+from orchestration.command_line.printing import console, print_json, print_table
+
+
+@app.command(epilog="Example: quorum train --retrain market_analyst")
+def train(
+    *,
+    retrain: Annotated[
+        AgentId | None, typer.Option(help="Only this agent, on what it has experienced.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Materialize the batch graph: data, checks, features, four models, gate, promotion.
+
+    With --retrain: one agent learns from its experiences, is compared with the champion on the
+    same live proposals, and is promoted or refused.
+    """
+    settings = load_settings()
+    from rich.console import Console  # noqa: PLC0415
+
+    from adapters.ledger import migrate  # noqa: PLC0415 (keeps the command line quick)
+    from adapters.profile import connected  # noqa: PLC0415
+    from orchestration.command_line.stages import Stages  # noqa: PLC0415
+    from orchestration.pipeline import run_pipeline, run_retraining  # noqa: PLC0415
+
+    stages = Stages(Console(stderr=True) if as_json else console)
+    with connected(settings, servers=("postgres",)) as ready:
+        migrate(ready.ledger_url.get_secret_value())
+        if retrain is None:
+            with stages.stage("Learn: bars → champions") as stage:
+                result = run_pipeline(ready, lambda step: stage.say(f"{step.stage}: {step.name}"))
+            promotions = list(result.promotions.values())
+        else:
+            with stages.stage(f"Retrain the {retrain.replace('_', ' ')}") as stage:
+                promotions = [run_retraining(ready, retrain).promotion]
+    if as_json:
+        print_json(promotions)
+        return
+    rows = [
+        (p.agent, p.candidate, "promoted" if p.promoted else "refused", p.champion, p.reason)
+        for p in promotions
+    ]
+    print_table("Models", ("agent", "candidate", "verdict", "champion", "reason"), rows)
+
+
+@app.command(epilog="Example: quorum models --agent risk_manager --json")
+def models(
+    *,
+    agent: Annotated[AgentId | None, typer.Option(help="Only this agent.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List registered model versions, where each stands, and what it learned from."""
+    settings = load_settings()
+    from adapters.model_registry import open_model_registry  # noqa: PLC0415
+
+    registry = open_model_registry(settings)
+    found = [v for each in ([agent] if agent else AgentId) for v in registry.versions(each)]
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (v.label, v.deployment_status, v.data_version[:12], v.code_version, f"{v.created_at:%F %R}")
+        for v in found
+    ]
+    print_table("Model versions", ("version", "status", "data", "code", "registered"), rows)

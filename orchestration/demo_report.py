@@ -1,0 +1,145 @@
+"""The demo's report: what the record, the registry and the batch runs hold, on one page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import polars as pl
+
+from adapters.model_registry import open_model_registry
+from adapters.time_series import open_time_series
+from consensus.audit import read_log
+from domain.chain import log_hash
+from domain.messages import Message
+from domain.models import ModelVersion
+from domain.ports.ledger import Ledger, Log
+from domain.ports.time_series import Table
+from domain.settings import Settings
+from domain.voting import AgentId, ConsensusResult, Outcome
+from evaluation.report import ReportInput, RunParameters, write
+from evaluation.report.inputs import SCHEMAS
+from orchestration.pipeline import PipelineResult, RetrainingResult
+from orchestration.report_input import benchmark_frame, model_frame, record_frames
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the ledger holds after the replay."""
+
+    decisions: list[ConsensusResult]
+    orders: list[Message]
+    decision_log_hash: str
+
+    @property
+    def outcomes(self) -> dict[str, int]:
+        """Decisions by outcome; a review that timed out is counted as review and as rejection."""
+        made = [decision.outcome for decision in self.decisions]
+        return {outcome.value: made.count(outcome) for outcome in Outcome}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What the demo has gathered: the bars it replayed, the record, and the batch runs."""
+
+    bars: pl.DataFrame
+    record: Record
+    pipeline: PipelineResult
+    retraining: RetrainingResult | None
+
+
+async def read_record(ledger: Ledger) -> Record:
+    """Return the decisions, the orders log and the hash of the decision log."""
+    decided = [entry.message async for entry in read_log(ledger, Log.DECISIONS)]
+    return Record(
+        decisions=[message for message in decided if isinstance(message, ConsensusResult)],
+        orders=[entry.message async for entry in read_log(ledger, Log.ORDERS)],
+        decision_log_hash=log_hash(await ledger.heads(Log.DECISIONS)),
+    )
+
+
+def next_commands(settings: Settings, record: Record) -> tuple[str, str, str]:
+    """Return three commands worth trying after the demo."""
+    executed = [d.decision_id for d in record.decisions if d.outcome is Outcome.EXECUTE]
+    explained = (executed or [d.decision_id for d in record.decisions] or ["<decision>"])[0]
+    home = f"QUORUM_HOME={settings.home} "
+    return (
+        f"{home}quorum explain {explained}",
+        f"{home}quorum audit verify",
+        f"{home}quorum up",
+    )
+
+
+def write_report(settings: Settings, run: Run) -> Path:
+    """Write the report below the state folder and return its path."""
+    path = settings.home / "reports" / "demo.html"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    registry = open_model_registry(settings)
+    versions = [version for agent in AgentId for version in registry.versions(agent)]
+    store = open_time_series(settings)
+    write(
+        ReportInput(
+            run=_parameters(settings, run, store.version(Table.BARS)),
+            benchmark=benchmark_frame(run.bars, settings.trading.starting_cash),
+            quality_checks=_quality_checks(run.pipeline),
+            quarantined=_quarantined(store.read(Table.QUARANTINE)),
+            models=model_frame(versions, _trained_until(versions)),
+            **record_frames(run.record.decisions, run.record.orders),
+        ),
+        path,
+    )
+    return path
+
+
+def _parameters(settings: Settings, run: Run, data_version: str) -> RunParameters:
+    days = run.bars["timestamp"].n_unique()
+    trading = settings.trading
+    return RunParameters(
+        command=f"quorum demo --seed {settings.seed} --days {days}",
+        seed=settings.seed,
+        symbols=tuple(sorted(run.bars["symbol"].unique())),
+        market="Daily bars of five US stocks, 2000–2013 (Quandl WIKI, public domain), "
+        "total-return adjusted",
+        news="Generated headlines: seeded noise that knows nothing of the prices",
+        costs=f"Half-spread {trading.half_spread_bps} bps, square-root impact "
+        f"{trading.impact_coefficient} daily volatilities, {trading.fee_per_share} USD per share",
+        decision_log_hash=run.record.decision_log_hash,
+        data_version=data_version,
+        code_version=_code_version(run),
+        starting_cash=float(trading.starting_cash),
+        execute_at_weighted_score=float(settings.consensus.execute_at_weighted_score),
+        review_above_variance=float(settings.consensus.review_above_variance),
+        next_commands=next_commands(settings, run.record),
+    )
+
+
+def _code_version(run: Run) -> str:
+    return next(iter(run.pipeline.promotions.values())).champion
+
+
+def _quality_checks(pipeline: PipelineResult) -> pl.DataFrame:
+    rows = [
+        {
+            "check": check.name,
+            "subject": check.asset,
+            "passed": check.passed,
+            "blocking": check.severity == "ERROR",
+            "observed": check.description,
+            "expected": "",
+        }
+        for check in pipeline.checks
+    ]
+    return pl.DataFrame(rows, schema=SCHEMAS["quality_checks"])
+
+
+def _quarantined(rows: pl.DataFrame) -> pl.DataFrame:
+    schema = SCHEMAS["quarantined"]
+    if rows.is_empty():
+        return pl.DataFrame(schema=schema)
+    return rows.select(
+        pl.col("symbol"), pl.col("timestamp"), pl.col("reason"), row=pl.col("record")
+    ).cast(dict(schema))
+
+
+def _trained_until(versions: list[ModelVersion]) -> Mapping[str, datetime | None]:
+    return dict.fromkeys((version.label for version in versions), None)

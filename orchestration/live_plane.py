@@ -1,0 +1,63 @@
+"""The processes of the live plane: how each is started, and when it is ready."""
+
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import httpx
+
+from adapters.process import find_process
+from adapters.processes import ProcessSpec, Supervisor
+from domain.settings import Settings, as_environment
+from domain.voting import AgentId
+
+CONSENSUS, GATEWAY = "consensus", "gateway"
+AGENTS = {agent: f"agent.{agent}" for agent in AgentId}
+PROCESSES = (CONSENSUS, GATEWAY, *AGENTS.values())
+
+_READY_SECONDS = 120.0
+_PROBE_SECONDS = 2.0
+
+
+def process_specs(settings: Settings) -> list[ProcessSpec]:
+    """Return consensus, gateway and the four agents, with connected settings."""
+    modules = {
+        CONSENSUS: ("consensus.service",),
+        GATEWAY: ("trading.service",),
+        **{name: ("serving", agent.value) for agent, name in AGENTS.items()},
+    }
+    environment = as_environment(settings)
+    return [
+        ProcessSpec(
+            name=name,
+            command=(sys.executable, "-m", *arguments),
+            environment=environment,
+            readiness=lambda name=name: is_ready(settings, name),
+        )
+        for name, arguments in modules.items()
+    ]
+
+
+def is_ready(settings: Settings, process: str) -> bool:
+    """Whether a process has announced itself and answers ``/readyz`` with 200."""
+    run_file = find_process(settings.home, process)
+    if run_file is None:
+        return False
+    try:
+        return httpx.get(f"{run_file.url}/readyz", timeout=_PROBE_SECONDS).is_success
+    except httpx.TransportError:
+        return False
+
+
+@contextmanager
+def running_live_plane(settings: Settings) -> Generator[Supervisor]:
+    """Start the live plane and wait until it is ready; stop it at the end of the block."""
+    supervisor = Supervisor(settings.home)
+    for spec in process_specs(settings):
+        supervisor.add(spec)
+    try:
+        supervisor.start()
+        supervisor.wait_until_ready(_READY_SECONDS)
+        yield supervisor
+    finally:
+        supervisor.stop()

@@ -1,0 +1,216 @@
+"""The platform in the foreground: databases, live plane, MLflow and Dagster, supervised."""
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx
+import msgspec
+from rich.console import Console
+
+from adapters.embedded import EmbeddedServers
+from adapters.ledger import migrate
+from adapters.process import find_process
+from adapters.process_identity import ProcessIdentity
+from adapters.processes import ProcessSpec, ProcessState, ProcessStatus, Supervisor
+from adapters.profile import connected
+from domain.errors import EnvironmentProblem
+from domain.settings import Profile, Settings, as_environment
+from orchestration import live_plane
+from orchestration.pipeline import dagster_instance
+
+_WATCH_SECONDS = 1.0
+_STOP_SECONDS = 60.0
+_PROBE_SECONDS = 2.0
+
+
+class ProcessReport(NamedTuple):
+    """How one process of the platform does; `problems` say why it is not ready."""
+
+    name: str
+    state: str
+    pid: int
+    url: str
+    problems: Sequence[str]
+
+
+def web_pages(settings: Settings) -> dict[str, str]:
+    """Return process → address of what has a page for a person."""
+    host = settings.serving.host
+    return {
+        "dagster": f"http://{host}:{settings.platform.dagster_port}",
+        "mlflow": f"http://{host}:{settings.platform.mlflow_port}",
+    }
+
+
+def batch_plane(settings: Settings) -> list[ProcessSpec]:
+    """Return Dagster's web page and daemon, and MLflow, with connected settings."""
+    host, pages = settings.serving.host, web_pages(settings)
+    environment = {
+        **as_environment(settings),
+        "DAGSTER_HOME": str(settings.home / "dagster"),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    }
+    python = (sys.executable, "-m")
+    code = ("-m", "orchestration.definitions")
+    return [
+        ProcessSpec(
+            name="mlflow",
+            command=(
+                *python,
+                "mlflow",
+                "server",
+                f"--backend-store-uri={settings.mlflow_tracking_uri}",
+                f"--default-artifact-root={settings.home / 'mlflow' / 'artifacts'}",
+                f"--host={host}",
+                f"--port={settings.platform.mlflow_port}",
+                "--workers=1",
+            ),
+            environment=environment,
+            readiness=f"{pages['mlflow']}/health",
+        ),
+        ProcessSpec(
+            name="dagster",
+            command=(
+                *python,
+                "dagster_webserver",
+                *code,
+                f"--host={host}",
+                f"--port={settings.platform.dagster_port}",
+            ),
+            environment=environment,
+            readiness=f"{pages['dagster']}/server_info",
+        ),
+        ProcessSpec(
+            name="dagster-daemon",
+            command=(*python, "dagster._daemon", "run", *code),
+            environment=environment,
+        ),
+    ]
+
+
+def run_platform(settings: Settings, console: Console) -> None:
+    """Run until SIGINT or SIGTERM; what dies is started again.
+
+    Raises
+    ------
+    EnvironmentProblem
+        If a part can't be started, or another platform runs in this state folder.
+    """
+    with ExitStack() as held:
+        servers = _embedded_servers(settings)
+        if servers is not None:
+            held.enter_context(servers)
+        ready = held.enter_context(connected(settings))
+        migrate(ready.ledger_url.get_secret_value())
+        with dagster_instance(ready):
+            pass
+        supervisor = Supervisor(ready.home)
+        held.callback(supervisor.stop)
+        for spec in (*live_plane.process_specs(ready), *batch_plane(ready)):
+            supervisor.add(spec)
+        supervisor.start()
+        own = _own_record(ready.home)
+        ProcessIdentity.own().write(own)
+        held.callback(own.unlink, missing_ok=True)
+        _tell_addresses(ready, console)
+        _watch(supervisor, servers, console)
+
+
+def _embedded_servers(settings: Settings) -> EmbeddedServers | None:
+    complete = settings.bus_url and settings.ledger_url.get_secret_value()
+    if settings.profile is not Profile.EMBEDDED or complete:
+        return None
+    return EmbeddedServers(settings.home)
+
+
+def _own_record(home: Path) -> Path:
+    return home / "run" / "platform.identity"
+
+
+def _tell_addresses(settings: Settings, console: Console) -> None:
+    console.print("[bold]Quorum is starting.[/bold] Ctrl-C stops it; all state is kept.")
+    for name, url in web_pages(settings).items():
+        console.print(f"  {name:<12} {url}")
+    console.print(f"  {'state':<12} {settings.home}", soft_wrap=True)
+    console.print(f"  {'logs':<12} {settings.home / 'logs'}", soft_wrap=True)
+
+
+def _watch(supervisor: Supervisor, servers: EmbeddedServers | None, console: Console) -> None:
+    """Tell every change of state, and keep the databases up; ends by an interrupt."""
+    known: dict[str, ProcessState] = {}
+    try:
+        while True:
+            for process in supervisor.status():
+                if known.get(process.name) is not process.state:
+                    known[process.name] = process.state
+                    console.print(_sentence(process))
+            if servers is not None:
+                servers.ensure()
+            time.sleep(_WATCH_SECONDS)
+    except KeyboardInterrupt:
+        console.print("Stopping; all state is kept.")
+
+
+def _sentence(process: ProcessStatus) -> str:
+    colour = {"ready": "green", "failed": "red", "pausing": "yellow"}.get(process.state, "dim")
+    again = f" (started again {process.restarts} times)" if process.restarts else ""
+    return f"  [{colour}]{process.state:<9}[/{colour}] {process.name}{again}"
+
+
+def platform_status(settings: Settings) -> list[ProcessReport]:
+    """Return how every process does, asked of the processes themselves."""
+    found = [_live_report(settings, name) for name in live_plane.PROCESSES]
+    for name, url in web_pages(settings).items():
+        answered = _get(f"{url}/{'health' if name == 'mlflow' else 'server_info'}") is not None
+        found.append(ProcessReport(name, "ready" if answered else "stopped", 0, url, ()))
+    return found
+
+
+def _live_report(settings: Settings, name: str) -> ProcessReport:
+    run_file = find_process(settings.home, name)
+    if run_file is None:
+        return ProcessReport(name, "stopped", 0, "", ())
+    answer = _get(f"{run_file.url}/readyz")
+    if answer is None:
+        return ProcessReport(name, "silent", run_file.pid, run_file.url, ("no answer",))
+    problems = msgspec.json.decode(answer.content).get("problems", [])
+    state = "ready" if answer.is_success else "not ready"
+    return ProcessReport(name, state, run_file.pid, run_file.url, problems)
+
+
+def _get(url: str) -> httpx.Response | None:
+    try:
+        return httpx.get(url, timeout=_PROBE_SECONDS)
+    except httpx.TransportError:
+        return None
+
+
+def stop_platform(settings: Settings) -> bool:
+    """Stop the platform that runs in the state folder; returns whether one did.
+
+    Raises
+    ------
+    EnvironmentProblem
+        If it does not end in time.
+    """
+    identity = ProcessIdentity.read(_own_record(settings.home))
+    if identity is None or not identity.alive():
+        return False
+    identity.signal(signal.SIGINT)
+    deadline = time.monotonic() + _STOP_SECONDS
+    while identity.alive():
+        if time.monotonic() > deadline:
+            raise EnvironmentProblem(
+                f"The platform (pid {identity.pid}) did not end within {_STOP_SECONDS:.0f} s.",
+                kept="Everything committed is kept.",
+                next_step=f"End it by hand: kill -9 {identity.pid}. The next start recovers.",
+            )
+        time.sleep(0.1)
+    return True
