@@ -3,10 +3,12 @@ import hashlib
 import warnings
 from datetime import UTC, datetime
 
+import msgspec
 import pytest
-from adapters.deployed_models import model_folder
 
-from domain.models import DeploymentStatus, ModelVersion
+from adapters.model_registry.deployed import DeployedModels
+from adapters.model_registry.manifest import verified
+from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.voting import AgentId
 
 with warnings.catch_warnings():  # BentoML's own use of pathspec and pydantic, at import
@@ -15,16 +17,24 @@ with warnings.catch_warnings():  # BentoML's own use of pathspec and pydantic, a
 
 
 @pytest.fixture
+def models(tmp_path):
+    """What this machine serves."""
+    return DeployedModels(tmp_path / "models")
+
+
+@pytest.fixture
 def deploy(tmp_path):
     """Put a version's files where services find them; returns the version."""
 
     def place(agent: AgentId, version: int, weights: bytes = b"") -> ModelVersion:
         files = {"model.safetensors": weights or f"v{version}".encode(), "model.json": b"{}"}
-        folder = model_folder(tmp_path, agent, version)
+        folder = tmp_path / "models" / agent / str(version)
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in files.items():
             (folder / name).write_bytes(content)
-        (folder / "manifest.json").write_text("{}")
+        hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+        manifest = msgspec.json.encode({"agent": agent, "files": hashes})
+        (folder / "manifest.json").write_bytes(manifest)
         return ModelVersion(
             model_id=f"quorum-{agent}",
             version=version,
@@ -32,11 +42,23 @@ def deploy(tmp_path):
             performance_metrics={},
             deployment_status=DeploymentStatus.CHAMPION,
             created_at=datetime(2012, 9, 1, tzinfo=UTC),
-            model_artifacts={n: hashlib.sha256(c).hexdigest() for n, c in files.items()},
+            model_artifacts=verified(folder, agent),
             data_version="d1",
         )
 
     return place
+
+
+@pytest.fixture
+def promote(models):
+    """Move an agent's pointers: what to fall back to first, then the champion."""
+
+    def move(champion: ModelVersion, previous: ModelVersion | None = None) -> None:
+        if previous is not None:
+            models.point(Alias.PREVIOUS, previous)
+        models.point(Alias.CHAMPION, champion)
+
+    return move
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ import httpx
 import msgspec
 import pytest
 import redis
-from adapters.deployed_models import Pointer, write_pointer
 
 from adapters.bus import open_bus
 from adapters.http_server import bind, http_server
@@ -122,14 +121,6 @@ async def bus(settings):
     bus = open_bus(settings)
     yield bus
     await bus.close()
-
-
-@pytest.fixture
-def promote(tmp_path):
-    def move(version, previous=None):
-        write_pointer(tmp_path, AGENT, Pointer(champion=version, previous=previous))
-
-    return move
 
 
 @pytest.fixture

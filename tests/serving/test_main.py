@@ -1,6 +1,5 @@
 """One agent's process as the supervisor starts it: real model, real bus, real signals."""
 
-import hashlib
 import os
 import signal
 import subprocess
@@ -16,10 +15,11 @@ import polars as pl
 import psutil
 import pytest
 import redis
-from adapters.deployed_models import Pointer, model_folder, write_pointer
 
 from adapters.bus import open_bus
 from adapters.http_server import bind
+from adapters.model_registry.deployed import DeployedModels
+from adapters.model_registry.manifest import verified
 from adapters.process import find_process
 from adapters.profile import connected
 from adapters.time_series import open_time_series
@@ -28,7 +28,7 @@ from agents.model_files import save
 from domain.identity import derive_id
 from domain.market import MarketData
 from domain.messages import decode, encode
-from domain.models import DeploymentStatus, ModelVersion
+from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.ports.time_series import Table
 from domain.settings import ServingSettings, Settings
@@ -74,7 +74,7 @@ def home(tmp_path_factory):
     settings, bars = Settings(home=home), history()
     open_time_series(settings).write(Table.BARS, bars)
     for agent in (AgentId.MARKET_ANALYST, AgentId.RISK_MANAGER):
-        folder = model_folder(home, agent, 1)
+        folder = home / "models" / agent / "1"
         save(folder, classic(agent, bars, until=END, seed=7, settings=settings.trading))
         version = ModelVersion(
             model_id=f"quorum-{agent}",
@@ -83,12 +83,9 @@ def home(tmp_path_factory):
             performance_metrics={},
             deployment_status=DeploymentStatus.CHAMPION,
             created_at=END,
-            model_artifacts={
-                path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in folder.iterdir()
-            },
+            model_artifacts=verified(folder, agent),
         )
-        write_pointer(home, agent, Pointer(champion=version))
+        DeployedModels.of(settings).point(Alias.CHAMPION, version)
     return home
 
 

@@ -1,5 +1,4 @@
 import pytest
-from adapters.deployed_models import Pointer, model_folder, pointer_path, write_pointer
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -32,19 +31,19 @@ def fallbacks(metrics, reason="ModelRefused"):
     return metrics.registry.get_sample_value("quorum_model_fallbacks_total", labels) or 0
 
 
-def test_nothing_deployed_is_refused_until_something_is(tmp_path, source, deploy):
+def test_nothing_deployed_is_refused_until_something_is(source, deploy, promote):
     with pytest.raises(ModelRefused, match=r"No model of execution can be served"):
         source.current(AGENT)
     version = deploy(AGENT, 1)
-    write_pointer(tmp_path, AGENT, Pointer(champion=version))
+    promote(version)
     assert source.current(AGENT).version == version
 
 
-def test_a_moved_pointer_is_served_after_a_refresh(tmp_path, source, deploy, metrics):
+def test_a_moved_pointer_is_served_after_a_refresh(source, deploy, metrics, promote):
     first, second = deploy(AGENT, 1), deploy(AGENT, 2)
-    write_pointer(tmp_path, AGENT, Pointer(champion=first))
+    promote(first)
     assert source.current(AGENT).version == first
-    write_pointer(tmp_path, AGENT, Pointer(champion=second, previous=first))
+    promote(second, first)
     assert source.current(AGENT).version == first
     assert not source.changed(AGENT, first.label)
     assert source.refresh()
@@ -54,11 +53,11 @@ def test_a_moved_pointer_is_served_after_a_refresh(tmp_path, source, deploy, met
     assert fallbacks(metrics) == 0
 
 
-def test_a_champion_that_fails_to_load_leaves_the_served_one(tmp_path, source, deploy, metrics):
+def test_a_champion_that_fails_to_load_leaves_the_served_one(source, deploy, metrics, promote):
     good, bad = deploy(AGENT, 1), deploy(AGENT, 2, b"NaN")
-    write_pointer(tmp_path, AGENT, Pointer(champion=good))
+    promote(good)
     source.refresh()
-    write_pointer(tmp_path, AGENT, Pointer(champion=bad, previous=good))
+    promote(bad, good)
     assert not source.refresh()
     assert source.current(AGENT).version == good
     assert source.fallback == "Tensor w is not finite."
@@ -67,41 +66,45 @@ def test_a_champion_that_fails_to_load_leaves_the_served_one(tmp_path, source, d
     assert fallbacks(metrics) == 1
 
 
-def test_a_start_with_an_altered_champion_serves_the_previous(tmp_path, source, deploy, metrics):
+def test_a_start_with_an_altered_champion_serves_the_previous(
+    tmp_path, source, deploy, metrics, promote
+):
     good, champion = deploy(AGENT, 1), deploy(AGENT, 2)
-    write_pointer(tmp_path, AGENT, Pointer(champion=champion, previous=good))
-    (model_folder(tmp_path, AGENT, 2) / "model.safetensors").write_bytes(b"flipped")
+    promote(champion, good)
+    (tmp_path / "models" / AGENT / "2" / "model.safetensors").write_bytes(b"flipped")
     assert source.current(AGENT).version == good
     assert "model.safetensors was altered" in source.fallback
     assert fallbacks(metrics) == 1
 
 
-def test_a_repaired_champion_is_served_and_the_fallback_forgotten(tmp_path, source, deploy):
+def test_a_repaired_champion_is_served_and_the_fallback_forgotten(source, deploy, promote):
     good, bad = deploy(AGENT, 1), deploy(AGENT, 2, b"NaN")
-    write_pointer(tmp_path, AGENT, Pointer(champion=bad, previous=good))
+    promote(bad, good)
     source.refresh()
     better = deploy(AGENT, 3)
-    write_pointer(tmp_path, AGENT, Pointer(champion=better, previous=good))
+    promote(better, good)
     assert source.refresh()
     assert source.current(AGENT).version == better
     assert source.fallback == ""
 
 
-def test_a_lost_or_torn_pointer_changes_nothing_that_is_served(tmp_path, source, deploy, metrics):
+def test_a_lost_or_torn_pointer_changes_nothing_that_is_served(
+    source, deploy, metrics, promote, models
+):
     version = deploy(AGENT, 1)
-    write_pointer(tmp_path, AGENT, Pointer(champion=version))
+    promote(version)
     source.refresh()
-    pointer_path(tmp_path, AGENT).write_text("{")
+    models.pointer(AGENT).write_text("{")
     source.refresh()
     assert source.current(AGENT).version == version
-    pointer_path(tmp_path, AGENT).unlink()
+    models.pointer(AGENT).unlink()
     source.refresh()
     assert source.current(AGENT).version == version
     assert fallbacks(metrics) == 2
 
 
-def test_when_nothing_loads_it_says_why(tmp_path, source, deploy):
-    write_pointer(tmp_path, AGENT, Pointer(champion=deploy(AGENT, 1, b"NaN")))
+def test_when_nothing_loads_it_says_why(source, deploy, promote):
+    promote(deploy(AGENT, 1, b"NaN"))
     with pytest.raises(ModelRefused, match="not finite"):
         source.current(AGENT)
 
@@ -112,15 +115,17 @@ def test_another_agent_s_model_is_not_asked_for_here(source):
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
-@given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=8))
-def test_once_something_good_was_served_something_good_always_is(deploy, tmp_path, moves):
+@given(moves=st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=8))
+def test_once_something_good_was_served_something_good_always_is(
+    deploy, tmp_path, moves, promote, models
+):
     """Whatever is promoted, good or broken: served is the newest champion that loads."""
     source = LocalModelSource(tmp_path, AGENT, trial=refuse_nan, metrics=PrometheusMetrics())
-    pointer_path(tmp_path, AGENT).unlink(missing_ok=True)
+    models.pointer(AGENT).unlink(missing_ok=True)
     expected = None
     for number, (good, look) in enumerate(moves, start=1):
         version = deploy(AGENT, number, b"" if good else b"NaN")
-        write_pointer(tmp_path, AGENT, Pointer(champion=version))
+        promote(version)
         if look or number == len(moves):
             source.refresh()
             expected = version if good else expected
