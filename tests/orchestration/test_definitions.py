@@ -1,0 +1,114 @@
+"""The asset graph is what it is meant to be, and looking at it costs next to nothing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+
+from orchestration.definitions import defs
+
+ROOT = Path(__file__).parents[2]
+SNAPSHOT = Path(__file__).with_name("asset_graph.json")
+HEAVY = {
+    "torch",
+    "mlflow",
+    "dagster_mlflow",
+    "pandas",
+    "great_expectations",
+    "skfolio",
+    "talib",
+    "exchange_calendars",
+    "sqlalchemy",
+}
+
+_LIGHT = """
+import resource, sys
+import orchestration.definitions
+used = resource.getrusage(resource.RUSAGE_SELF)
+print(used.ru_utime + used.ru_stime, *sys.modules)
+"""
+
+
+def test_importing_the_definitions_stays_light():
+    run = subprocess.run(
+        [sys.executable, "-c", _LIGHT], capture_output=True, text=True, cwd=ROOT, check=True
+    )
+    _, *modules = run.stdout.split()
+    assert not HEAVY & set(modules)
+
+
+def graph() -> dict[str, dict[str, object]]:
+    """Return key → what a change of must be meant."""
+    known = defs.resolve_asset_graph()
+    found = {}
+    for key in sorted(known.get_all_asset_keys()):
+        node = known.get(key)
+        found[key.to_user_string()] = {
+            "group": node.group_name,
+            "depends on": sorted(parent.to_user_string() for parent in node.parent_keys),
+            "partitioned": node.partitions_def is not None,
+            "checks": sorted(check.name for check in node.check_keys),
+        }
+    return found
+
+
+def test_the_graph_is_as_drawn():
+    """If the change is meant: QUORUM_TEST_WRITE_SNAPSHOT=1 pytest tests/orchestration."""
+    found = json.dumps(graph(), indent=2) + "\n"
+    if os.environ.get("QUORUM_TEST_WRITE_SNAPSHOT"):
+        SNAPSHOT.write_text(found)
+    assert found == SNAPSHOT.read_text()
+
+
+def test_every_asset_says_what_it_is_and_whose():
+    for spec in defs.resolve_all_asset_specs():
+        name = spec.key.to_user_string()
+        assert spec.description, name
+        assert spec.owners, name
+        assert spec.kinds, name
+        assert spec.code_version, name
+        assert "stage" in spec.tags, name
+
+
+def test_a_year_of_lookback_and_more_is_declared_for_features():
+    known = defs.resolve_asset_graph()
+    mapping = known.get_partition_mapping(dg.AssetKey("features"), dg.AssetKey("bars"))
+    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
+    assert mapping.start_offset == -31
+
+
+def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
+    repository = defs.get_repository_def()
+    assert {s.name: s.default_status.value for s in repository.schedule_defs} == {
+        "daily_market_data": "RUNNING",
+        "daily_experiences": "RUNNING",
+    }
+    assert {s.name: s.default_status.value for s in repository.sensor_defs} == {
+        "retrain_on_experience": "RUNNING",
+        "close_trials_of_failed_runs": "RUNNING",
+        "close_trials_of_cancelled_runs": "RUNNING",
+    }
+    jobs = {job.name for job in repository.get_all_jobs()}
+    assert {"market_data", "models", "batch", "collect_experiences", "retrain_execution"} <= jobs
+
+
+def test_the_checkout_is_a_workspace_that_dagster_accepts(tmp_path):
+    tool = Path(sys.executable).with_name("dagster")
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "DAGSTER_HOME": str(tmp_path),
+        "DAGSTER_DISABLE_TELEMETRY": "1",
+    }
+    run = subprocess.run(
+        [tool, "definitions", "validate", "-w", "workspace.yaml"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr

@@ -1,0 +1,79 @@
+"""What is requested for which cursor, and when nothing is."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import polars as pl
+import pytest
+
+from adapters.time_series.memory import MemoryTimeSeries
+from domain.ports.time_series import Table
+from domain.settings import Settings, TrainingSettings
+from orchestration.definitions import defs
+from orchestration.schedules import daily_experiences, daily_market_data
+from orchestration.sensors import retrain_on_experience
+
+FRIDAY = datetime(2024, 5, 3, 22, 15, tzinfo=UTC)
+
+
+def experiences(count: int) -> MemoryTimeSeries:
+    store = MemoryTimeSeries()
+    names = pl.Series("message_id", [f"m{i}" for i in range(count)], dtype=pl.String)
+    rows = names.to_frame().with_columns(
+        symbol=pl.lit("A"), timestamp=pl.lit(FRIDAY).cast(pl.Datetime("us", "UTC"))
+    )
+    store.write(Table.EXPERIENCES, rows)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("cursor", "stored", "requested", "cursor_after"),
+    [
+        (None, 0, None, None),
+        (None, 49, None, None),
+        (None, 50, "experiences-50", "50"),
+        ("50", 50, None, "50"),
+        ("50", 99, None, "50"),
+        ("50", 100, "experiences-100", "100"),
+        ("50", 500, "experiences-500", "500"),
+        ("50", 0, None, "50"),  # the table was made anew
+    ],
+)
+def test_new_experiences_start_a_retraining(tmp_path, cursor, stored, requested, cursor_after):
+    settings = Settings(home=tmp_path, training=TrainingSettings(experiences_per_retraining=50))
+    with dg.build_sensor_context(
+        cursor=cursor, resources={"settings": settings, "store": experiences(stored)}
+    ) as context:
+        data = retrain_on_experience.evaluate_tick(context)
+    assert [request.run_key for request in data.run_requests or []] == (
+        [requested] if requested else []
+    )
+    assert (data.cursor or cursor) == cursor_after
+    assert requested or "are needed" in data.skip_message
+
+
+def tick(schedule, settings: Settings):
+    with dg.build_schedule_context(
+        scheduled_execution_time=FRIDAY,
+        resources={"settings": settings},
+        repository_def=defs.get_repository_def(),
+    ) as context:
+        return schedule.evaluate_tick(context)
+
+
+def test_your_own_data_is_read_daily_into_its_month(tmp_path):
+    data = tick(daily_market_data, Settings(home=tmp_path, data_folder=tmp_path))
+    assert [request.partition_key for request in data.run_requests] == ["2024-05-01"]
+
+
+def test_the_packaged_sample_is_finished(tmp_path):
+    data = tick(daily_market_data, Settings(home=tmp_path))
+    assert not data.run_requests
+    assert "sample" in data.skip_message
+
+
+def test_experiences_are_collected_where_there_is_a_ledger(tmp_path):
+    assert "nothing has traded" in tick(daily_experiences, Settings(home=tmp_path)).skip_message
+    url = "postgresql+psycopg://quorum@localhost/quorum"
+    data = tick(daily_experiences, Settings(home=tmp_path, ledger_url=url))
+    assert len(data.run_requests) == 1
