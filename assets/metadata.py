@@ -19,7 +19,9 @@ def frame_metadata(frame: pl.DataFrame) -> dict[str, dg.MetadataValue]:
         "dagster/column_schema": dg.MetadataValue.table_schema(schema_of(frame.schema)),
     }
     if frame.height and "timestamp" in frame.columns and "symbol" in frame.columns:
-        found["symbols"] = dg.MetadataValue.text(", ".join(frame["symbol"].unique().sort()[:50]))
+        found["symbols"] = dg.MetadataValue.text(
+            ", ".join(frame["symbol"].drop_nulls().unique().sort()[:50])
+        )
         found["first"] = dg.MetadataValue.text(str(frame["timestamp"].min()))
         found["last"] = dg.MetadataValue.text(str(frame["timestamp"].max()))
     return found

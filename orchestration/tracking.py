@@ -30,7 +30,7 @@ def tracking(context: dg.InitResourceContext) -> Iterator[Any]:
     given = SimpleNamespace(
         log=context.log,
         dagster_run=context.run,
-        run_id=context.run_id,
+        run_id=context.run.run_id,
         resource_config={
             "experiment_name": EXPERIMENT,
             "mlflow_tracking_uri": mlflow_uri(settings),
