@@ -28,6 +28,8 @@ from orchestration.definitions import definitions
 
 _INSTANCE = b"""telemetry:
   enabled: false
+nux:
+  enabled: false
 """
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
