@@ -1,5 +1,7 @@
 """How far the market has moved away from what a model learned."""
 
+from datetime import datetime
+
 import numpy as np
 import polars as pl
 
@@ -28,7 +30,7 @@ def population_stability_index(reference: pl.Series, recent: pl.Series, bins: in
     return float(np.sum((shares[1] - shares[0]) * np.log(shares[1] / shares[0])))
 
 
-def drift(features: pl.DataFrame, learned_until: object, sessions: int) -> pl.DataFrame:
+def drift(features: pl.DataFrame, learned_until: datetime, sessions: int) -> pl.DataFrame:
     """Return feature and its stability index: before `learned_until`, and the last `sessions`."""
     moments = features["timestamp"].unique().sort()
     recent = features.filter(pl.col("timestamp") >= moments[-min(sessions, len(moments))])

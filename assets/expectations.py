@@ -90,8 +90,8 @@ def _findings(frame: pl.DataFrame, expectations: Callable[[Any], list[Any]]) -> 
         .get_batch({"dataframe": frame.to_pandas()})
     )
     suite = gx.ExpectationSuite(name="suite", expectations=expectations(gx.expectations))
-    results = batch.validate(suite).to_json_dict()["results"]
-    return [_finding(result) for result in results]
+    found: Any = batch.validate(suite).to_json_dict()
+    return [_finding(result) for result in found["results"]]
 
 
 def _finding(result: Mapping[str, Any]) -> Finding:

@@ -6,6 +6,7 @@ import polars as pl
 from adapters.time_series.rows import content_hash
 from assets.code_version import code_version
 from assets.ingestion import bars, news
+from assets.metadata import schema_of
 from assets.partitions import MONTHS, ONE_RUN, say_of_each_month
 from domain.ports.time_series import Table, TimeSeriesStore
 
@@ -36,7 +37,7 @@ def features(
     They are computed on all bars up to the end of the month, so that a month made alone is the
     same, bit for bit, as within a range.
     """
-    from agents.indicators import compute_frame  # noqa: PLC0415 - imports pandas by TA-Lib
+    from agents.indicators import FEATURES, compute_frame  # noqa: PLC0415 - pandas by TA-Lib
 
     window = context.partition_time_window
     known = store.read(Table.BARS, end=window.end)
@@ -45,7 +46,12 @@ def features(
         inside = pl.col("timestamp").is_between(window.start, window.end, closed="left")
         frame = compute_frame(known, store.read(Table.NEWS, end=window.end)).filter(inside)
     say_of_each_month(context, frame)
-    return dg.MaterializeResult(value=frame, data_version=dg.DataVersion(content_hash(frame)))
+    meaning = {name: indicator.description for name, indicator in FEATURES.items()}
+    return dg.MaterializeResult(
+        value=frame,
+        data_version=dg.DataVersion(content_hash(frame)),
+        metadata={"dagster/column_schema": schema_of(frame.schema, meaning)},
+    )
 
 
 def _no_rows() -> pl.DataFrame:

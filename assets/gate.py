@@ -98,7 +98,7 @@ def _coverage_check(losses: pl.DataFrame) -> Check:
     """
     found = {
         # An exception is a return below minus VaR: -1 against one half says just that.
-        str(key[0]): kupiec(-rows["exception_95"], np.full(rows.height, 0.5), VAR_LEVEL)
+        str(key[0]): kupiec(-rows["exception_95"].to_numpy(), np.full(rows.height, 0.5), VAR_LEVEL)
         for key, rows in losses.partition_by("symbol", as_dict=True, maintain_order=True).items()
     }
     worst = min(found, key=lambda symbol: found[symbol].p_value)

@@ -9,7 +9,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen record."""
 
 
-class ModelFolder(Record):
+class ModelFolder(Record, frozen=True, kw_only=True):
     """A model as training left it.
 
     Parameters
@@ -34,7 +34,7 @@ class ModelFolder(Record):
     code_version: str
 
 
-class CheckLine(Record):
+class CheckLine(Record, frozen=True, kw_only=True):
     """One check of the gate."""
 
     name: str
@@ -44,7 +44,7 @@ class CheckLine(Record):
     sentence: str
 
 
-class Validation(Record):
+class Validation(Record, frozen=True, kw_only=True):
     """What the gate says of a candidate against the incumbent, on days that neither has seen."""
 
     agent: AgentId
@@ -55,7 +55,7 @@ class Validation(Record):
     checks: tuple[CheckLine, ...]
 
 
-class Registration(Record):
+class Registration(Record, frozen=True, kw_only=True):
     """The registered candidate, the champion that it would follow, and what the gate said."""
 
     agent: AgentId
@@ -67,7 +67,7 @@ class Registration(Record):
     verdict: Validation
 
 
-class Comparison(Record):
+class Comparison(Record, frozen=True, kw_only=True):
     """The sequential verdict on the same live proposals.
 
     Parameters
@@ -95,7 +95,7 @@ class Comparison(Record):
     upper: float | None
 
 
-class Promotion(Record):
+class Promotion(Record, frozen=True, kw_only=True):
     """What became of a candidate, and who is champion now."""
 
     agent: AgentId
@@ -106,7 +106,7 @@ class Promotion(Record):
     reason: str
 
 
-class ChampionHealth(Record):
+class ChampionHealth(Record, frozen=True, kw_only=True):
     """Days between the end of what a champion has seen and the newest bar."""
 
     agent: AgentId
@@ -114,7 +114,7 @@ class ChampionHealth(Record):
     age_days: int
 
 
-class Health(Record):
+class Health(Record, frozen=True, kw_only=True):
     """Feature → stability index since training, and the champions."""
 
     drift: dict[str, float]

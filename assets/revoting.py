@@ -95,5 +95,7 @@ def _losses(agent: AgentId, cast: Sequence[Vote], rewards: "np.ndarray") -> "np.
     accepts = np.array([v.score >= _ACCEPTANCE and not v.veto for v in cast], dtype=bool)
     if agent is AgentId.MARKET_ANALYST:
         confidence = np.array([v.confidence for v in cast])
-        return squared_error(np.where(accepts, confidence, 1.0 - confidence), rewards > 0)
+        return squared_error(
+            np.where(accepts, confidence, 1.0 - confidence), (rewards > 0).astype(float)
+        )
     return -np.where(accepts, rewards, 0.0)

@@ -76,7 +76,7 @@ def learn(
         **{f"table_{table}": store.version(table) for table in tables},
     }
     shared = {"until": until, "seed": settings.seed, "settings": settings.trading}
-    frames = [known[Table.BARS], known[Table.FEATURES], known[Table.NEWS]]
+    frames = (known[Table.BARS], known[Table.FEATURES], known[Table.NEWS])
     with trial(mlflow, agent, kind, parameters) as run:
         if kind == "classic":
             trained = classic(agent, *frames, **shared)

@@ -13,10 +13,14 @@ from domain.settings import Settings
 from domain.voting import AgentId
 
 
-def validation_metadata(found: Validation) -> dict[str, object]:
+def validation_metadata(found: Validation) -> dict[str, dg.MetadataValue]:
     """Return the verdict with a table of its checks."""
     lines = [{f: getattr(c, f) for f in c.__struct_fields__} for c in found.checks]
-    return {"accepted": found.accepted, "reason": found.reason, "checks": table(lines)}
+    return {
+        "accepted": dg.MetadataValue.bool(found.accepted),
+        "reason": dg.MetadataValue.text(found.reason),
+        "checks": table(lines),
+    }
 
 
 def _validation_asset(agent: AgentId) -> dg.AssetsDefinition:

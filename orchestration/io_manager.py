@@ -27,7 +27,7 @@ class FileIOManager(dg.UPathIOManager):
 
     def dump_to_path(self, context: dg.OutputContext, obj: Any, path: UPath) -> None:  # noqa: ANN401, ARG002
         """Write `obj` in one step."""
-        target = Path(path)
+        target = Path(path.path)
         if isinstance(obj, pl.DataFrame):
             unfinished = target.with_name(f".{target.name}")
             obj.write_parquet(unfinished)
@@ -39,8 +39,8 @@ class FileIOManager(dg.UPathIOManager):
         """Read what an asset has written."""
         wanted = context.dagster_type.typing_type
         if wanted is pl.DataFrame:
-            return pl.read_parquet(Path(path))
-        return msgspec.json.decode(Path(path).read_bytes(), type=wanted)
+            return pl.read_parquet(Path(path.path))
+        return msgspec.json.decode(Path(path.path).read_bytes(), type=wanted)
 
 
 class TableIOManager(dg.IOManager):

@@ -26,11 +26,14 @@ def tracking(context: dg.InitResourceContext) -> Iterator[Any]:
     process is killed is ended by the sensor `close_abandoned_trials`.
     """
     settings: Settings = context.resources.settings
+    run = context.run
+    if run is None:
+        raise dg.DagsterInvariantViolationError("Tracking belongs to a run.")
     _prepare(settings)
     given = SimpleNamespace(
         log=context.log,
-        dagster_run=context.run,
-        run_id=context.run.run_id,
+        dagster_run=run,
+        run_id=run.run_id,
         resource_config={
             "experiment_name": EXPERIMENT,
             "mlflow_tracking_uri": mlflow_uri(settings),
@@ -40,7 +43,7 @@ def tracking(context: dg.InitResourceContext) -> Iterator[Any]:
         simplefilter("ignore")  # dagster-mlflow calls itself beta
         from dagster_mlflow.resources import MlFlow  # noqa: PLC0415 - six seconds of CPU
 
-        mlflow = MlFlow(given)
+        mlflow: Any = MlFlow(given)
     try:
         yield mlflow
     except BaseException:

@@ -18,10 +18,11 @@ def session_closes(exchange: str, first: date, last: date) -> pl.DataFrame:
         If the calendar's code is unknown.
     """
     import exchange_calendars  # noqa: PLC0415 - takes a second and pandas
+    from exchange_calendars.errors import InvalidCalendarName  # noqa: PLC0415
 
     try:
         calendar = exchange_calendars.get_calendar(exchange, start=first, end=last)
-    except exchange_calendars.errors.InvalidCalendarName:
+    except InvalidCalendarName:
         raise ConfigurationError(
             f"{exchange!r} is no exchange that is known.",
             next_step="Set QUORUM_QUALITY__EXCHANGE to a code such as XNYS, XLON or 24/7.",
