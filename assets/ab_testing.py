@@ -18,6 +18,7 @@ from domain.ports.model_registry import ModelRegistry
 from domain.ports.time_series import TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
+from evaluation.sequential import Verdict
 
 
 def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
@@ -51,20 +52,17 @@ def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
         champion = champion_of(deployed, agent)
         challenger = deployed.install(registry, registered(registry, record))
         cast = [revoting.votes(m, fresh, view, settings) for m in (champion, challenger)]
-        verdict = revoting.compared(agent, fresh, *cast)
+        said = revoting.compared(agent, fresh, *cast)
         found = Comparison(
             agent=agent,
             challenger=record.label,
             champion=champion.version.label,
             measure=revoting.measure_of(agent),
-            verdict=verdict.verdict.value,
-            reason=verdict.reason,
+            verdict=said.verdict,
+            instants=tuple(instant.isoformat() for instant in said.instants),
+            differences=tuple(said.differences),
             proposals=len(fresh),
             purged=len(lived) - len(fresh),
-            observations=verdict.observations,
-            mean=verdict.mean,
-            lower=verdict.lower,
-            upper=verdict.upper,
         )
         scores = {
             n: [v.score for v in s] for n, s in zip(("champion", "challenger"), cast, strict=True)
@@ -72,8 +70,8 @@ def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
         return dg.MaterializeResult(
             value=found,
             metadata={
-                "verdict": found.verdict,
-                "reason": found.reason,
+                "verdict": found.verdict.verdict.value,
+                "reason": found.verdict.reason,
                 "proposals": found.proposals,
                 "purged": found.purged,
                 "scores": line_plot("scores on the same proposals", scores),
@@ -94,14 +92,15 @@ def decide(
     if record.version == record.champion:
         reconcile(registry, deployed, candidate.agent_type)
         return wait(registry, candidate, "Retraining gave the champion again.")
-    if found.verdict == "refuse":
-        return refuse(registry, deployed, candidate, f"On live proposals: {found.reason}")
+    said, reason = found.verdict.verdict, found.verdict.reason
+    if said is Verdict.REFUSE:
+        return refuse(registry, deployed, candidate, f"On live proposals: {reason}")
     if not record.verdict.accepted:
-        reason = f"The gate refused it. {record.verdict.reason} On live proposals: {found.reason}"
-        return refuse(registry, deployed, candidate, reason)
-    if found.verdict == "inconclusive":
-        return wait(registry, candidate, f"{found.reason} A person has to decide, or more data.")
-    return promote(registry, deployed, candidate, expected=record.champion, reason=found.reason)
+        both = f"The gate refused it. {record.verdict.reason} On live proposals: {reason}"
+        return refuse(registry, deployed, candidate, both)
+    if said is Verdict.INCONCLUSIVE:
+        return wait(registry, candidate, f"{reason} A person has to decide, or more data.")
+    return promote(registry, deployed, candidate, expected=record.champion, reason=reason)
 
 
 def _rollout(agent: AgentId) -> dg.AssetsDefinition:

@@ -12,7 +12,7 @@ from agents.learning.samples import HORIZON_DAYS, first_instant, panel, split
 from agents.model import Model
 from agents.model_files import load
 from agents.validation import validation_metrics
-from assets.records import CheckLine, ModelFolder, Validation
+from assets.records import ModelFolder
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
@@ -59,7 +59,7 @@ def validate(
     *,
     store: TimeSeriesStore,
     settings: Settings,
-) -> Validation:
+) -> GateReport:
     """Judge a candidate against the incumbent on the validation slice of the candidate's data."""
     until = datetime.fromisoformat(candidate.until)
     known, table_of_features = (store.read(t, end=until) for t in (Table.BARS, Table.FEATURES))
@@ -72,8 +72,7 @@ def validate(
         for model in models
     )
     name = f"{agent} {candidate.kind} {Path(candidate.folder).name[:8]}"
-    report = judge(agent, name, incumbent_name, _checks(agent, models[0], new, old))
-    return _record(report)
+    return judge(agent, name, incumbent_name, _checks(agent, models[0], new, old))
 
 
 def _checks(agent: AgentId, model: Model, new: pl.DataFrame, old: pl.DataFrame) -> list[Check]:
@@ -123,23 +122,3 @@ def _latencies(model: Model) -> list[float]:
         model.predict(row)
         seconds.append(perf_counter() - start)
     return seconds
-
-
-def _record(report: GateReport) -> Validation:
-    return Validation(
-        agent=report.agent_id,
-        candidate=report.candidate,
-        incumbent=report.incumbent,
-        accepted=report.accepted,
-        reason=report.reason,
-        checks=tuple(
-            CheckLine(
-                name=c.name,
-                value=c.value,
-                threshold=c.threshold,
-                outcome=c.outcome.value,
-                sentence=c.sentence,
-            )
-            for c in report.checks
-        ),
-    )

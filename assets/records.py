@@ -3,6 +3,8 @@
 import msgspec
 
 from domain.voting import AgentId
+from evaluation.gate import GateReport
+from evaluation.sequential import SequentialVerdict
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,27 +36,6 @@ class ModelFolder(Record, frozen=True, kw_only=True):
     code_version: str
 
 
-class CheckLine(Record, frozen=True, kw_only=True):
-    """One check of the gate."""
-
-    name: str
-    value: float | None
-    threshold: str
-    outcome: str
-    sentence: str
-
-
-class Validation(Record, frozen=True, kw_only=True):
-    """What the gate says of a candidate against the incumbent, on days that neither has seen."""
-
-    agent: AgentId
-    candidate: str
-    incumbent: str
-    accepted: bool
-    reason: str
-    checks: tuple[CheckLine, ...]
-
-
 class Registration(Record, frozen=True, kw_only=True):
     """The registered candidate, the champion that it would follow, and what the gate said."""
 
@@ -64,18 +45,20 @@ class Registration(Record, frozen=True, kw_only=True):
     champion: int
     champion_label: str
     until: str
-    verdict: Validation
+    verdict: GateReport
 
 
 class Comparison(Record, frozen=True, kw_only=True):
-    """The sequential verdict on the same live proposals.
+    """Challenger against champion on the same live proposals.
 
     Parameters
     ----------
     measure
-        What was compared, per proposal; differences are challenger minus champion.
+        What was compared; differences are challenger minus champion, larger is better.
     verdict
-        ``promote``, ``refuse`` or ``inconclusive``.
+        What the sequential test says.
+    instants, differences
+        What it says it of: one observation for each instant (ISO 8601) with proposals.
     proposals, purged
         Recorded proposals compared, and those left out because the challenger had learned from
         a time that overlaps their outcome.
@@ -85,14 +68,11 @@ class Comparison(Record, frozen=True, kw_only=True):
     challenger: str
     champion: str
     measure: str
-    verdict: str
-    reason: str
+    verdict: SequentialVerdict
+    instants: tuple[str, ...]
+    differences: tuple[float, ...]
     proposals: int
     purged: int
-    observations: int
-    mean: float
-    lower: float | None
-    upper: float | None
 
 
 class Promotion(Record, frozen=True, kw_only=True):

@@ -6,11 +6,12 @@ import dagster as dg
 
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
-from assets.records import ModelFolder, Registration, Validation
+from assets.records import ModelFolder, Registration
 from assets.succession import point, promote, reconcile
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
 from domain.voting import AgentId
+from evaluation.gate import GateReport
 
 
 def register(
@@ -42,7 +43,7 @@ def ensure_champion(
 
 
 def challenge(
-    registry: ModelRegistry, candidate: ModelFolder, champion: ModelVersion, verdict: Validation
+    registry: ModelRegistry, candidate: ModelFolder, champion: ModelVersion, verdict: GateReport
 ) -> dg.MaterializeResult:
     """Register a candidate and make it challenger, unless it is champion already."""
     version = register(registry, candidate, champion.version)
@@ -93,7 +94,7 @@ def _registration_asset(agent: AgentId) -> dg.AssetsDefinition:
     def registration(
         classic: ModelFolder,
         trained: ModelFolder,
-        verdict: Validation,
+        verdict: GateReport,
         registry: dg.ResourceParam[ModelRegistry],
         deployed: dg.ResourceParam[DeployedModels],
     ) -> dg.MaterializeResult:

@@ -78,17 +78,27 @@ def measure_of(agent: AgentId) -> str:
     return "reward of the proposals that the agent accepts"
 
 
+class Compared(NamedTuple):
+    """The verdict, and the differences (challenger minus champion) that it rests on."""
+
+    verdict: SequentialVerdict
+    instants: Sequence[datetime]
+    differences: Sequence[float]
+
+
 def compared(
     agent: AgentId, lived: Sequence[Lived], champion: Sequence[Vote], challenger: Sequence[Vote]
-) -> SequentialVerdict:
+) -> Compared:
     """Compare two models' votes on the same proposals; where either abstains, none counts."""
     rows = [
         i for i in range(len(lived)) if not champion[i].abstention and not challenger[i].abstention
     ]
     rewards = np.array([lived[i].reward for i in rows])
     losses = [_losses(agent, [side[i] for i in rows], rewards) for side in (champion, challenger)]
-    differences = paired_skill([lived[i].at for i in rows], *losses)
-    return compare(differences, overlap=HORIZON_DAYS)
+    instants = [lived[i].at for i in rows]
+    differences = paired_skill(instants, *losses)
+    verdict = compare(differences, overlap=HORIZON_DAYS)
+    return Compared(verdict, sorted(set(instants)), differences.tolist())
 
 
 def _losses(agent: AgentId, cast: Sequence[Vote], rewards: "np.ndarray") -> "np.ndarray":

@@ -7,13 +7,14 @@ import dagster as dg
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.metadata import table
-from assets.records import ModelFolder, Validation
+from assets.records import ModelFolder
 from domain.ports.time_series import TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
+from evaluation.gate import GateReport
 
 
-def validation_metadata(found: Validation) -> dict[str, dg.MetadataValue]:
+def validation_metadata(found: GateReport) -> dict[str, dg.MetadataValue]:
     """Return the verdict with a table of its checks."""
     lines = [{f: getattr(c, f) for f in c.__struct_fields__} for c in found.checks]
     return {
@@ -66,7 +67,7 @@ def _gate_check(agent: AgentId) -> dg.AssetChecksDefinition:
         name="gate",
         description="The candidate passed every check; if not, the champion stays.",
     )
-    def gate(found: Validation) -> dg.AssetCheckResult:
+    def gate(found: GateReport) -> dg.AssetCheckResult:
         return dg.AssetCheckResult(
             passed=found.accepted,
             severity=dg.AssetCheckSeverity.WARN,

@@ -1,14 +1,17 @@
 """The demo's report: what the record, the registry and the batch runs hold, on one page."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+from msgspec.structs import replace
 
 from adapters.model_registry import open_model_registry
 from adapters.time_series import open_time_series
+from agents.learning.samples import HORIZON_DAYS
+from assets.records import Registration
 from consensus.audit import read_log
 from domain.chain import log_hash
 from domain.messages import Message
@@ -17,7 +20,7 @@ from domain.ports.ledger import Ledger, Log
 from domain.ports.time_series import Table
 from domain.settings import Settings
 from domain.voting import AgentId, ConsensusResult, Outcome
-from evaluation.report import ReportInput, RunParameters, write
+from evaluation.report import ChallengerComparison, ReportInput, RunParameters, write
 from evaluation.report.inputs import SCHEMAS
 from orchestration.pipeline import PipelineResult, RetrainingResult
 from orchestration.report_input import benchmark_frame, model_frame, record_frames
@@ -77,21 +80,55 @@ def write_report(settings: Settings, run: Run) -> Path:
     registry = open_model_registry(settings)
     versions = [version for agent in AgentId for version in registry.versions(agent)]
     store = open_time_series(settings)
-    write(
-        ReportInput(
-            run=_parameters(settings, run, store.version(Table.BARS)),
-            benchmark=benchmark_frame(run.bars, settings.trading.starting_cash),
-            quality_checks=_quality_checks(run.pipeline),
-            quarantined=_quarantined(store.read(Table.QUARANTINE)),
-            models=model_frame(versions, _trained_until(versions)),
-            **record_frames(run.record.decisions, run.record.orders),
-        ),
-        path,
+    registrations = _registrations(run)
+    frames = record_frames(run.record.decisions, run.record.orders)
+    report = ReportInput(
+        run=_parameters(settings, run, store.version(Table.BARS), versions),
+        equity=frames["equity"],
+        benchmark=benchmark_frame(run.bars, settings.trading.starting_cash),
+        decisions=frames["decisions"],
+        votes=frames["votes"],
+        orders=frames["orders"],
+        executions=frames["executions"],
+        outcomes=frames["outcomes"],
+        quality_checks=_quality_checks(run.pipeline),
+        quarantined=_quarantined(store.read(Table.QUARANTINE)),
+        models=model_frame(versions, _trained_until(registrations)),
+        gates=tuple(replace(r.verdict, candidate=r.label) for r in registrations),
+        challenger=None if run.retraining is None else _comparison(run.retraining),
     )
+    write(report, path)
     return path
 
 
-def _parameters(settings: Settings, run: Run, data_version: str) -> RunParameters:
+def _registrations(run: Run) -> list[Registration]:
+    found = list(run.pipeline.registrations.values())
+    return found if run.retraining is None else [*found, run.retraining.challenger]
+
+
+def _comparison(retraining: RetrainingResult) -> ChallengerComparison:
+    found, promotion = retraining.comparison, retraining.promotion
+    return ChallengerComparison(
+        agent_id=found.agent,
+        champion=found.champion,
+        challenger=found.challenger,
+        metric=found.measure,
+        action="promoted" if promotion.promoted else f"not promoted: {promotion.reason}",
+        verdict=found.verdict,
+        differences=pl.DataFrame(
+            {
+                "timestamp": [datetime.fromisoformat(instant) for instant in found.instants],
+                "difference": list(found.differences),
+            },
+            schema={"timestamp": pl.Datetime("us", "UTC"), "difference": pl.Float64},
+        ),
+        overlap=HORIZON_DAYS,
+    )
+
+
+def _parameters(
+    settings: Settings, run: Run, data_version: str, versions: Sequence[ModelVersion]
+) -> RunParameters:
     days = run.bars["timestamp"].n_unique()
     trading = settings.trading
     return RunParameters(
@@ -105,16 +142,12 @@ def _parameters(settings: Settings, run: Run, data_version: str) -> RunParameter
         f"{trading.impact_coefficient} daily volatilities, {trading.fee_per_share} USD per share",
         decision_log_hash=run.record.decision_log_hash,
         data_version=data_version,
-        code_version=_code_version(run),
+        code_version=versions[0].code_version,
         starting_cash=float(trading.starting_cash),
         execute_at_weighted_score=float(settings.consensus.execute_at_weighted_score),
         review_above_variance=float(settings.consensus.review_above_variance),
         next_commands=next_commands(settings, run.record),
     )
-
-
-def _code_version(run: Run) -> str:
-    return next(iter(run.pipeline.promotions.values())).champion
 
 
 def _quality_checks(pipeline: PipelineResult) -> pl.DataFrame:
@@ -137,9 +170,13 @@ def _quarantined(rows: pl.DataFrame) -> pl.DataFrame:
     if rows.is_empty():
         return pl.DataFrame(schema=schema)
     return rows.select(
-        pl.col("symbol"), pl.col("timestamp"), pl.col("reason"), row=pl.col("record")
-    ).cast(dict(schema))
+        pl.col("symbol").cast(schema["symbol"]),
+        pl.col("timestamp").cast(schema["timestamp"]),
+        pl.col("reason").cast(schema["reason"]),
+        pl.col("record").cast(schema["row"]).alias("row"),
+    )
 
 
-def _trained_until(versions: list[ModelVersion]) -> Mapping[str, datetime | None]:
-    return dict.fromkeys((version.label for version in versions), None)
+def _trained_until(registrations: Iterable[Registration]) -> dict[str, datetime | None]:
+    """Return label → end of what the model has learned from; the classic policies are not there."""
+    return {r.label: datetime.fromisoformat(r.until) for r in registrations}

@@ -19,7 +19,7 @@ from dagster._core.errors import DagsterAssetCheckFailedError
 from adapters.files import write_atomically
 from adapters.market_data.folder import FolderMarketData
 from assets.partitions import FIRST_MONTH, MONTHS
-from assets.records import Comparison, Promotion
+from assets.records import Comparison, Promotion, Registration
 from assets.sample import sample_folder
 from domain.errors import DataQualityError, QuorumError
 from domain.settings import Settings
@@ -70,6 +70,7 @@ class PipelineResult(NamedTuple):
     run_id: str
     seconds: Mapping[str, float]
     checks: Sequence[CheckFound]
+    registrations: Mapping[AgentId, Registration]
     promotions: Mapping[AgentId, Promotion]
 
 
@@ -78,6 +79,7 @@ class RetrainingResult(NamedTuple):
 
     run_id: str
     seconds: Mapping[str, float]
+    challenger: Registration
     comparison: Comparison
     promotion: Promotion
 
@@ -110,9 +112,8 @@ def run_pipeline(settings: Settings, progress: Progress | None = None) -> Pipeli
         run_id=result.run_id,
         seconds=seconds,
         checks=_checks(result),
-        promotions={
-            agent: result.asset_value(dg.AssetKey([agent.value, "promotion"])) for agent in AgentId
-        },
+        registrations={agent: _value(result, agent, "registration") for agent in AgentId},
+        promotions={agent: _value(result, agent, "promotion") for agent in AgentId},
     )
 
 
@@ -142,9 +143,14 @@ def run_retraining(
     return RetrainingResult(
         run_id=result.run_id,
         seconds=seconds,
-        comparison=result.asset_value(dg.AssetKey([agent.value, "ab_test"])),
-        promotion=result.asset_value(dg.AssetKey([agent.value, "rollout"])),
+        challenger=_value(result, agent, "challenger"),
+        comparison=_value(result, agent, "ab_test"),
+        promotion=_value(result, agent, "rollout"),
     )
+
+
+def _value(result: dg.ExecuteInProcessResult, agent: AgentId, stage: str) -> Any:  # noqa: ANN401 - the stage's record
+    return result.asset_value(dg.AssetKey([agent.value, stage]))
 
 
 def months_of(raw: pl.DataFrame) -> tuple[str, str]:

@@ -8,8 +8,9 @@ import pytest
 
 from adapters.model_registry.deployed import DeployedModels
 from adapters.model_registry.memory import MemoryModelRegistry
-from assets.records import ModelFolder, Validation
+from assets.records import ModelFolder
 from domain.voting import AgentId
+from evaluation.gate import GateReport, GateVerdict
 
 AGENT = AgentId.EXECUTION
 
@@ -49,12 +50,12 @@ def model(tmp_path):
 
 @pytest.fixture
 def verdict():
-    def make(*, accepted: bool) -> Validation:
-        return Validation(
-            agent=AGENT,
+    def make(*, accepted: bool) -> GateReport:
+        return GateReport(
+            agent_id=AGENT,
             candidate="new",
             incumbent="old",
-            accepted=accepted,
+            verdict=GateVerdict.ACCEPTED if accepted else GateVerdict.REFUSED,
             reason="better" if accepted else "not better",
             checks=(),
         )

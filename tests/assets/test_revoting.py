@@ -80,13 +80,13 @@ def test_only_matured_proposals_count_oldest_first():
 def test_an_agent_that_foresees_is_promoted_and_its_mirror_refused(agent):
     blind = cast(660_000, agent, foresight=False)
     seeing = cast(990_000, agent, foresight=True)
-    assert compared(agent, LIVED, blind, seeing).verdict.value == "promote"
-    assert compared(agent, LIVED, seeing, blind).verdict.value == "refuse"
+    assert compared(agent, LIVED, blind, seeing).verdict.verdict.value == "promote"
+    assert compared(agent, LIVED, seeing, blind).verdict.verdict.value == "refuse"
 
 
 def test_the_same_votes_are_inconclusive():
     same = cast(660_000, AgentId.MARKET_ANALYST, foresight=False)
-    found = compared(AgentId.MARKET_ANALYST, LIVED, same, same)
+    found = compared(AgentId.MARKET_ANALYST, LIVED, same, same).verdict
     assert (found.verdict.value, found.mean) == ("inconclusive", 0.0)
 
 
@@ -94,5 +94,5 @@ def test_where_either_abstains_neither_counts():
     blind = cast(660_000, AgentId.MARKET_ANALYST, foresight=False)
     silent = [msgspec.structs.replace(v, abstention="too old") for v in blind]
     found = compared(AgentId.MARKET_ANALYST, LIVED, blind, [*silent[:20], *blind[20:]])
-    assert found.observations == 40
-    assert compared(AgentId.MARKET_ANALYST, LIVED, blind, silent).observations == 0
+    assert found.verdict.observations == len(found.differences) == 40
+    assert compared(AgentId.MARKET_ANALYST, LIVED, blind, silent).verdict.observations == 0

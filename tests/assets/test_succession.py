@@ -6,6 +6,7 @@ from assets.registration import challenge, ensure_champion
 from assets.succession import disagreement, promote, reconcile, refuse
 from domain.models import Alias, DeploymentStatus
 from domain.voting import AgentId
+from evaluation.sequential import SequentialVerdict, Verdict
 
 AGENT = AgentId.EXECUTION
 
@@ -96,14 +97,20 @@ def compared(verdict: str) -> Comparison:
         challenger="c",
         champion="o",
         measure="reward",
-        verdict=verdict,
-        reason=f"it says {verdict}",
+        verdict=SequentialVerdict(
+            verdict=Verdict(verdict),
+            reason=f"it says {verdict}",
+            observations=50,
+            stopped_at=50,
+            mean=0.0,
+            lower=None,
+            upper=None,
+            alpha=0.05,
+        ),
+        instants=(),
+        differences=(),
         proposals=60,
         purged=5,
-        observations=50,
-        mean=0.0,
-        lower=None,
-        upper=None,
     )
 
 

@@ -129,7 +129,7 @@ def _trend(bars, day):
     return bars["close"][day] / bars["close"][day - 10] - 1
 
 
-def _decide(frames, account, rng, symbol, bars, day):  # noqa: PLR0917
+def _decide(frames, account, rng, symbol, bars, day):
     now, closes, trend = bars["timestamp"][day], bars["close"], _trend(bars, day)
     action = "BUY" if trend > 0 else "SELL"
     decision = derive_id("decision", symbol, now.isoformat())
