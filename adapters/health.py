@@ -17,7 +17,7 @@ from starlette.types import ASGIApp
 
 from adapters.http_server import bind, http_server
 from adapters.metrics import CONTENT_TYPE, PrometheusMetrics
-from adapters.process import RunFile, announced
+from adapters.processes.run_file import RunFile, announced
 
 PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 

@@ -70,7 +70,7 @@ async def http_server(
     """Serve `app` on a bound socket for as long as the block lasts; yields the port.
 
     Open requests are finished before the block is left. Signals stay the process's own business
-    (`adapters.process.stop_requested`).
+    (`adapters.processes.run_file.stop_requested`).
 
     Raises
     ------

@@ -20,7 +20,7 @@ from adapters.health import health_app, serve_health
 from adapters.ledger import migrate, open_ledger
 from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
-from adapters.process import stop_requested
+from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
 from consensus.decisions import STREAMS, DecisionHandler
 from consensus.processor import Processor, keep_running

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import psutil
 
 from adapters.embedded.programs import find_postgres, find_valkey
-from adapters.process import find_process
+from adapters.processes.run_file import find_process
 from domain.errors import QuorumError
 from domain.settings import Profile, Settings
 from orchestration.live_plane import PROCESSES

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import httpx
 
-from adapters.process import find_process
 from adapters.processes import ProcessSpec, Supervisor
+from adapters.processes.run_file import find_process
 from domain.settings import Settings, as_environment
 from domain.voting import AgentId
 

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from adapters.embedded import EmbeddedServers
 from adapters.ledger import migrate
-from adapters.process import find_process
-from adapters.process_identity import ProcessIdentity
 from adapters.processes import ProcessSpec, ProcessState, ProcessStatus, Supervisor
+from adapters.processes.identity import ProcessIdentity
+from adapters.processes.run_file import find_process
 from adapters.profile import connected
 from domain.errors import EnvironmentProblem
 from domain.settings import Profile, Settings, as_environment

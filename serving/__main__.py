@@ -12,7 +12,7 @@ from importlib import import_module
 
 from adapters.http_server import bind, http_server
 from adapters.logging import configure_logging
-from adapters.process import announced, stop_requested
+from adapters.processes.run_file import announced, stop_requested
 from domain.errors import QuorumError
 from domain.settings import Settings, load_settings
 from domain.voting import AgentId

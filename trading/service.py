@@ -13,13 +13,13 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from adapters import ledger as record
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
+from adapters.ledger import migrate, open_ledger
 from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
-from adapters.process import stop_requested
+from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
 from consensus.processor import Processor, keep_running
 from domain.errors import QuorumError
@@ -76,7 +76,7 @@ class GatewayService:
     async def _open_processor(self) -> AsyncIterator[Processor]:
         """Yield a processor on fresh connections, with everything that it stands on."""
         settings, metrics = self._settings, self._metrics
-        bus, ledger = open_bus(settings), record.open_ledger(settings)
+        bus, ledger = open_bus(settings), open_ledger(settings)
         handler = GatewayHandler(
             PaperVenue(settings.trading), open_clock(settings), metrics, settings
         )
@@ -118,7 +118,7 @@ def main() -> int:
         settings = load_settings()
         configure_logging(settings, PROCESS)
         with connected(settings, servers=("valkey", "postgres")) as ready:
-            record.migrate(ready.ledger_url.get_secret_value())
+            migrate(ready.ledger_url.get_secret_value())
             asyncio.run(serve(ready))
     except QuorumError as problem:
         if structlog.is_configured():

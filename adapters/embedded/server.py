@@ -7,9 +7,9 @@ from contextlib import suppress
 from typing import Protocol
 
 from adapters.embedded.places import Places
-from adapters.log_files import last_lines
-from adapters.process_identity import ProcessIdentity
-from adapters.spawn import spawn_detached
+from adapters.processes.identity import ProcessIdentity
+from adapters.processes.log_files import last_lines
+from adapters.processes.spawn import spawn_detached
 from domain.errors import EnvironmentProblem
 
 _START_SECONDS = 120.0

@@ -18,8 +18,8 @@ from adapters.embedded.places import Places, prepare_places
 from adapters.embedded.postgres import Postgres
 from adapters.embedded.server import Server, ServerProcess
 from adapters.embedded.valkey import Valkey
-from adapters.owned_lock import owned_lock
-from adapters.process_identity import ProcessIdentity
+from adapters.locks import owned_lock
+from adapters.processes.identity import ProcessIdentity
 from domain.errors import EnvironmentProblem
 
 ServerName = Literal["postgres", "valkey"]

@@ -5,8 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
 
-from adapters.file_lock import file_lock
+from adapters.locks import owned_lock
 from domain.errors import RecordUnavailable
+
+_PATIENCE_SECONDS = 120.0
 
 
 @contextmanager
@@ -17,7 +19,9 @@ def alias_lock(name: str, folder: Path, ledger_url: str) -> Iterator[None]:
     all machines too. Always in this order, so that holders with and without a ledger exclude
     each other on one machine.
     """
-    with file_lock(folder / f"{name}.lock"):
+    with owned_lock(
+        folder / f"{name}.lock", patience_seconds=_PATIENCE_SECONDS, purpose="moving an alias"
+    ):
         if not ledger_url.startswith("postgresql"):
             yield
             return

@@ -15,10 +15,11 @@ import polars as pl
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import TableNotFoundError
 
-from adapters.file_lock import file_lock
+from adapters.locks import owned_lock
 from adapters.time_series import rows
 from domain.ports.time_series import Table
 
+_PATIENCE_SECONDS = 300.0
 _YEAR = "_year"
 _VERSION = "quorum.version"
 _HASHES = "quorum.years"
@@ -89,7 +90,11 @@ class DeltaTimeSeries:
         return self._version(self._open(table))
 
     def _lock(self, table: Table) -> Any:  # noqa: ANN401 - contextlib's own type is private
-        return file_lock(self._folder / f"{table}.lock")
+        return owned_lock(
+            self._folder / f"{table}.lock",
+            patience_seconds=_PATIENCE_SECONDS,
+            purpose=f"writing the table {table}",
+        )
 
     def _open(self, table: Table) -> DeltaTable | None:
         try:

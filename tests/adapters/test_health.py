@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from adapters.health import health_app, serve_health
 from adapters.http_server import bind, http_server
 from adapters.metrics import PrometheusMetrics
-from adapters.process import find_process
+from adapters.processes.run_file import find_process
 from domain.errors import EnvironmentProblem
 from domain.metrics import Metric
 

@@ -20,7 +20,7 @@ from adapters.bus import open_bus
 from adapters.http_server import bind
 from adapters.model_registry.deployed import DeployedModels
 from adapters.model_registry.manifest import verified
-from adapters.process import find_process
+from adapters.processes.run_file import find_process
 from adapters.profile import connected
 from adapters.time_series import open_time_series
 from agents.learning.training import classic

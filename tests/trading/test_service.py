@@ -12,7 +12,7 @@ import redis
 
 from adapters.bus import open_bus
 from adapters.ledger import open_ledger
-from adapters.process import find_process
+from adapters.processes.run_file import find_process
 from domain.errors import ConfigurationError
 from domain.messages import decode
 from domain.ports.ledger import Log

@@ -11,7 +11,7 @@ import redis.asyncio
 
 from adapters.bus import RedisBus, open_bus
 from adapters.embedded import EmbeddedServers, Endpoints
-from adapters.process_identity import ProcessIdentity
+from adapters.processes.identity import ProcessIdentity
 from domain.errors import ConfigurationError, EnvironmentProblem
 from domain.market import Tick
 from domain.ports.bus import Backlog

@@ -12,8 +12,8 @@ import pytest
 import redis
 
 from adapters.embedded import EmbeddedServers, Endpoints, server, servers
-from adapters.owned_lock import owned_lock
-from adapters.process_identity import ProcessIdentity
+from adapters.locks import owned_lock
+from adapters.processes.identity import ProcessIdentity
 from domain.errors import EnvironmentProblem
 
 HOLDER = """

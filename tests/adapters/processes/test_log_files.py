@@ -1,7 +1,7 @@
 from pathlib import Path
 
-from adapters import log_files
-from adapters.log_files import last_lines, open_log
+from adapters.processes import log_files
+from adapters.processes.log_files import last_lines, open_log
 
 
 def test_the_last_lines_are_quoted(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.process_identity import ProcessIdentity
+from adapters.processes.identity import ProcessIdentity
 
 IGNORES_SIGTERM = """
 import signal, subprocess, sys, time

@@ -6,9 +6,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
-from adapters.owned_lock import owned_lock
-from adapters.process_identity import ProcessIdentity
-from adapters.watched_process import ProcessSpec, ProcessState, ProcessStatus, WatchedProcess
+from adapters.locks import owned_lock
+from adapters.processes.identity import ProcessIdentity
+from adapters.processes.watched_process import (
+    ProcessSpec,
+    ProcessState,
+    ProcessStatus,
+    WatchedProcess,
+)
 from domain.errors import EnvironmentProblem
 from domain.ports.metrics import Metrics
 

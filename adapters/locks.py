@@ -1,4 +1,4 @@
-"""A lock between processes that names its owner and dies with it."""
+"""A lock between processes and threads of one machine; it names its owner and dies with it."""
 
 import fcntl
 import os
@@ -24,6 +24,7 @@ def owned_lock(path: Path, *, patience_seconds: float, purpose: str) -> Iterator
         If another living process keeps it for longer than `patience_seconds`.
     """
     deadline = time.monotonic() + patience_seconds
+    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         while not _try(file.fileno()):
             if time.monotonic() >= deadline:

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from adapters.owned_lock import owned_lock
+from adapters.locks import owned_lock
 from domain.errors import EnvironmentProblem
 
 HOLDER = """
 import sys
 from pathlib import Path
-from adapters.owned_lock import owned_lock
+from adapters.locks import owned_lock
 with owned_lock(Path(sys.argv[1]), patience_seconds=0, purpose="holding"):
     print(flush=True)
     sys.stdin.read()

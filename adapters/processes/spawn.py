@@ -1,4 +1,4 @@
-"""Start a program that is on record before it runs (see `adapters.launch`)."""
+"""Start a program that is on record before it runs (see `adapters.processes.launch`)."""
 
 import json
 import os
@@ -7,8 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from adapters.log_files import last_lines, open_log
-from adapters.process_identity import ProcessIdentity
+from adapters.processes.identity import ProcessIdentity
+from adapters.processes.log_files import last_lines, open_log
 from domain.errors import EnvironmentProblem
 
 _LAUNCHER = Path(__file__).with_name("launch.py")

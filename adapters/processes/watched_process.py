@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import httpx
 
-from adapters.log_files import last_lines
-from adapters.spawn import spawn_child
+from adapters.processes.log_files import last_lines
+from adapters.processes.spawn import spawn_child
 from domain.errors import EnvironmentProblem, QuorumError
 from domain.metrics import Metric
 from domain.ports.metrics import Metrics

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from adapters import processes
-from adapters.process_identity import ProcessIdentity
 from adapters.processes import ProcessSpec, ProcessState, Supervisor
+from adapters.processes import supervisor as processes
+from adapters.processes.identity import ProcessIdentity
 from domain.errors import EnvironmentProblem
 from domain.metrics import Metric
 

@@ -7,8 +7,14 @@ import sys
 import msgspec
 import pytest
 
-from adapters.process import RunFile, announced, find_process, stop_requested
+from adapters.processes.identity import ProcessIdentity
+from adapters.processes.run_file import RunFile, announced, find_process, stop_requested
 from domain.errors import EnvironmentProblem
+
+
+def _gone(pid: int) -> ProcessIdentity:
+    """Return the identity of an earlier process of that pid."""
+    return ProcessIdentity(pid, -1.0, "")
 
 
 def test_a_process_is_found_while_it_runs_and_not_after(tmp_path):
@@ -29,18 +35,18 @@ def test_a_process_is_found_while_it_runs_and_not_after(tmp_path):
     ],
 )
 def test_the_url_is_one_that_can_be_called(host, url):
-    assert RunFile(process="x", pid=1, started=0, host=host, port=1).url == url
+    assert RunFile(process="x", identity=_gone(1), host=host, port=1).url == url
 
 
 def test_a_file_left_by_a_killed_process_is_not_believed(tmp_path):
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
-    write(tmp_path, RunFile(process="gateway", pid=child.pid, started=1.0, host="h", port=1))
+    write(tmp_path, RunFile(process="gateway", identity=_gone(child.pid), host="h", port=1))
     assert find_process(tmp_path, "gateway") is None
 
 
 def test_a_reused_pid_is_not_taken_for_ours(tmp_path):
-    write(tmp_path, RunFile(process="gateway", pid=os.getpid(), started=1.0, host="h", port=1))
+    write(tmp_path, RunFile(process="gateway", identity=_gone(os.getpid()), host="h", port=1))
     assert find_process(tmp_path, "gateway") is None
 
 
@@ -52,7 +58,7 @@ def test_a_half_written_file_is_not_believed(tmp_path):
 
 def test_a_successor_keeps_its_file_when_the_predecessor_ends(tmp_path):
     with announced(tmp_path, "gateway", "127.0.0.1", 1):
-        successor = RunFile(process="gateway", pid=1, started=1.0, host="h", port=2)
+        successor = RunFile(process="gateway", identity=_gone(1), host="h", port=2)
         write(tmp_path, successor)
     assert (tmp_path / "run" / "gateway.json").exists()
 

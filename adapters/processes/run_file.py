@@ -6,15 +6,14 @@ later: `find_process` tells, so a supervisor never takes another program for our
 """
 
 import asyncio
-import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import psutil
 
+from adapters.processes.identity import ProcessIdentity
 from domain.errors import EnvironmentProblem
 
 #: Where a process that listens on every address is reached from its own machine.
@@ -23,13 +22,17 @@ _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class RunFile(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a process listens; `started` (seconds since 1970) tells its pid from a reused one."""
+    """Where a process listens, and which process it is."""
 
     process: str
-    pid: int
-    started: float
+    identity: ProcessIdentity
     host: str
     port: int
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.identity.pid
 
     @property
     def url(self) -> str:
@@ -47,14 +50,11 @@ def announced(home: Path, process: str, host: str, port: int) -> Iterator[RunFil
     EnvironmentProblem
         If the state folder is not writable.
     """
-    pid = os.getpid()
-    run_file = RunFile(
-        process=process, pid=pid, started=psutil.Process(pid).create_time(), host=host, port=port
-    )
+    run_file = RunFile(process=process, identity=ProcessIdentity.own(), host=host, port=port)
     path = _path(home, process)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(f".{pid}.tmp")
+        draft = path.with_suffix(f".{run_file.pid}.tmp")
         draft.write_bytes(msgspec.json.encode(run_file))
         draft.replace(path)
     except OSError as problem:
@@ -72,13 +72,7 @@ def announced(home: Path, process: str, host: str, port: int) -> Iterator[RunFil
 def find_process(home: Path, process: str) -> RunFile | None:
     """Return where `process` listens, or None if it doesn't run."""
     run_file = _read(_path(home, process))
-    if run_file is None:
-        return None
-    try:
-        started = psutil.Process(run_file.pid).create_time()
-    except psutil.NoSuchProcess:
-        return None
-    return run_file if started == run_file.started else None
+    return run_file if run_file is not None and run_file.identity.alive() else None
 
 
 @contextmanager
