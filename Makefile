@@ -19,37 +19,34 @@ TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-$(VENV)/product.stamp: requirements.lock pyproject.toml
+$(VENV)/installed: requirements.lock requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps $(TORCH) torch==$(TORCH_VERSION)
+	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
-$(VENV)/development.stamp: $(VENV)/product.stamp requirements-dev.lock
-	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
-	touch $@
-
-setup: $(VENV)/product.stamp  ## Set everything up, into .venv.
+setup: $(VENV)/installed  ## Set everything up, into .venv.
 
 demo: setup  ## Run the whole loop on the packaged sample, and write its report.
 	$(BIN)/quorum demo
 
-test: $(VENV)/development.stamp  ## Run the tests.
+test: setup  ## Run the tests.
 	$(BIN)/python -m pytest $(PYTEST_ARGUMENTS)
 
-lint: $(VENV)/development.stamp  ## Lint, and check the format.
+lint: setup  ## Lint, and check the format.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/development.stamp  ## Check the types.
+types: setup  ## Check the types.
 	$(BIN)/pyright
 
-contracts: $(VENV)/development.stamp  ## Check which room imports which.
+contracts: setup  ## Check which room imports which.
 	$(BIN)/lint-imports
 
-package: $(VENV)/development.stamp  ## Build a wheel and try it in a clean environment.
+package: setup  ## Build a wheel and try it in a clean environment.
 	UV=$(abspath $(UV)) TORCH="$(TORCH)" bash .ci/check-package
 
 check: test lint types contracts package  ## Everything that CI checks.
