@@ -17,16 +17,15 @@ from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
 from evaluation.gate import (
-    COVERAGE_P_VALUE,
     Check,
-    CheckOutcome,
     GateReport,
+    coverage_check,
     finite_check,
     judge,
     latency_check,
     skill_check,
 )
-from evaluation.skill import kupiec, paired_skill
+from evaluation.skill import paired_skill
 
 #: Time that one vote's inference may take (99th percentile).
 LATENCY_BUDGET_SECONDS = 0.05
@@ -85,32 +84,10 @@ def _checks(agent: AgentId, model: Model, new: pl.DataFrame, old: pl.DataFrame) 
         latency_check(_latencies(model), LATENCY_BUDGET_SECONDS),
     ]
     if agent is AgentId.RISK_MANAGER:
-        checks.append(_coverage_check(new))
+        by_symbol = new.partition_by("symbol", as_dict=True, maintain_order=True)
+        breached = {str(key[0]): rows["exception_95"] for key, rows in by_symbol.items()}
+        checks.append(coverage_check(breached, VAR_LEVEL))
     return checks
-
-
-def _coverage_check(losses: pl.DataFrame) -> Check:
-    """Test VaR's coverage symbol by symbol: exceptions of one day are not independent.
-
-    The smallest p-value is multiplied by the number of symbols (Bonferroni), which holds however
-    the symbols depend on each other.
-    """
-    found = {
-        # An exception is a return below minus VaR: -1 against one half says just that.
-        str(key[0]): kupiec(-rows["exception_95"].to_numpy(), np.full(rows.height, 0.5), VAR_LEVEL)
-        for key, rows in losses.partition_by("symbol", as_dict=True, maintain_order=True).items()
-    }
-    worst = min(found, key=lambda symbol: found[symbol].p_value)
-    p_value = min(1.0, found[worst].p_value * len(found))
-    return Check(
-        name="coverage",
-        value=round(p_value, 6),
-        threshold=f"p ≥ {COVERAGE_P_VALUE}",
-        outcome=CheckOutcome.PASS if p_value >= COVERAGE_P_VALUE else CheckOutcome.FAIL,
-        sentence=f"Worst is {worst}: {found[worst].breaches} breaches of the 95 % VaR where "
-        f"{found[worst].expected:.1f} were promised (Kupiec p = {p_value:.3f} for "
-        f"{len(found)} symbols).",
-    )
 
 
 def _latencies(model: Model) -> list[float]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import dagster as dg
+from msgspec.structs import replace
 
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
@@ -10,8 +11,17 @@ from assets.records import ModelFolder, Registration
 from assets.succession import point, promote, reconcile
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
+from domain.settings import Settings
 from domain.voting import AgentId
 from evaluation.gate import GateReport
+
+#: What each agent's model is judged by.
+TASKS = {
+    AgentId.MARKET_ANALYST: "Gives the probability that a trade earns after costs.",
+    AgentId.RISK_MANAGER: "Forecasts the variance of returns, and value at risk from it.",
+    AgentId.PORTFOLIO_OPTIMIZER: "Chooses target weights that grow wealth after costs.",
+    AgentId.EXECUTION: "Forecasts the next day's volume and range, and costs from them.",
+}
 
 
 def register(
@@ -43,9 +53,13 @@ def ensure_champion(
 
 
 def challenge(
-    registry: ModelRegistry, candidate: ModelFolder, champion: ModelVersion, verdict: GateReport
+    registry: ModelRegistry,
+    candidate: ModelFolder,
+    champion: ModelVersion,
+    verdict: GateReport,
+    cards: Path,
 ) -> dg.MaterializeResult:
-    """Register a candidate and make it challenger, unless it is champion already."""
+    """Register a candidate, make it challenger unless it is champion already, write its card."""
     version = register(registry, candidate, champion.version)
     if version.version != champion.version:
         accepted, registered = DeploymentStatus.VALIDATED, DeploymentStatus.REGISTERED
@@ -68,11 +82,30 @@ def challenge(
             "version": version.version,
             "label": version.label,
             "champion": champion.label,
+            "card": dg.MetadataValue.path(_write_card(version, candidate, verdict, cards)),
             "files": version.model_artifacts,
             "data_version": version.data_version,
             "mlflow_run": version.run_id,
         },
     )
+
+
+def _write_card(
+    version: ModelVersion, candidate: ModelFolder, verdict: GateReport, cards: Path
+) -> Path:
+    from evaluation.model_card import ModelCard, write_card  # noqa: PLC0415 - imports plotly
+
+    card = ModelCard(
+        model=version,
+        gate=replace(verdict, candidate=version.label),
+        task=TASKS[version.agent_type],
+        training={
+            "kind": candidate.kind,
+            "data before": candidate.until,
+            "MLflow run": candidate.run_id,
+        },
+    )
+    return write_card(card, cards / version.agent_type / str(version.version))[0]
 
 
 def _registration_asset(agent: AgentId) -> dg.AssetsDefinition:
@@ -95,11 +128,13 @@ def _registration_asset(agent: AgentId) -> dg.AssetsDefinition:
         classic: ModelFolder,
         trained: ModelFolder,
         verdict: GateReport,
+        *,
+        settings: dg.ResourceParam[Settings],
         registry: dg.ResourceParam[ModelRegistry],
         deployed: dg.ResourceParam[DeployedModels],
     ) -> dg.MaterializeResult:
         champion = ensure_champion(registry, deployed, classic)
-        return challenge(registry, trained, champion, verdict)
+        return challenge(registry, trained, champion, verdict, settings.home / "model_cards")
 
     return registration
 

@@ -121,7 +121,8 @@ def _challenger(agent: AgentId) -> dg.AssetsDefinition:
             store=store,
             settings=settings,
         )
-        return challenge(registry, retrained, champion.version, verdict)
+        cards = settings.home / "model_cards"
+        return challenge(registry, retrained, champion.version, verdict, cards)
 
     return challenger
 

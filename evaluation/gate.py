@@ -6,7 +6,7 @@ policy) stays.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
 import msgspec
@@ -183,15 +183,32 @@ def calibration_check(
     return _check("calibration", score, f"≤ {limit:.4f}", outcome, says)
 
 
-def coverage_check(returns: Series, value_at_risk: Series, level: float) -> Check:
-    """Ask whether losses exceed value at risk as often as promised (Kupiec)."""
-    seen, expected, _, p_value = kupiec(returns, value_at_risk, level)
-    if math.isnan(p_value):
-        outcome = CheckOutcome.INCONCLUSIVE
-    else:
-        outcome = CheckOutcome.PASS if p_value >= COVERAGE_P_VALUE else CheckOutcome.FAIL
-    says = f"{seen} breaches where {expected:.1f} were promised (Kupiec p = {p_value:.3f})."
-    return _check("coverage", p_value, f"p ≥ {COVERAGE_P_VALUE}", outcome, says)
+def coverage_check(breached: Mapping[str, Series], level: float) -> Check:
+    """Ask whether value at risk is exceeded as often as promised, symbol by symbol (Kupiec).
+
+    Breaches of one day are not independent across symbols, so each symbol is tested alone; the
+    smallest p-value is multiplied by their number (Bonferroni), which holds whatever they share.
+
+    Parameters
+    ----------
+    breached
+        Symbol → 1 for each day whose loss exceeded the value at risk, else 0.
+    level
+        Promised share of such days (0.05 for 95 %).
+    """
+    threshold = f"p ≥ {COVERAGE_P_VALUE}"
+    found = {symbol: kupiec(days, level) for symbol, days in breached.items() if len(days)}
+    if not found:
+        return _check("coverage", None, threshold, CheckOutcome.INCONCLUSIVE, "There are no days.")
+    worst = min(found, key=lambda symbol: found[symbol].p_value)
+    seen, expected, _, smallest = found[worst]
+    p_value = min(1.0, smallest * len(found))
+    outcome = CheckOutcome.PASS if p_value >= COVERAGE_P_VALUE else CheckOutcome.FAIL
+    says = (
+        f"Worst is {worst}: {seen} breaches where {expected:.1f} were promised "
+        f"(Kupiec p = {p_value:.3f} for {len(found)} symbols)."
+    )
+    return _check("coverage", p_value, threshold, outcome, says)
 
 
 def _lags(observations: int, overlap: int) -> int | None:

@@ -1,9 +1,8 @@
-"""How well an agent does its own task: a loss per sample, and the skill of one over another.
+"""How well an agent does its own task: the skill of one model's losses over another's.
 
-Each agent is judged by its own task first: the Market Analyst by its probabilities, the Risk
-Manager by its variance forecast, the Portfolio Optimizer by wealth, Execution by its cost
-forecast. Every loss is smaller-is-better; skill is incumbent loss minus candidate loss, so
-positive skill means that the candidate is better.
+Each agent is judged by its own task first (`agents.validation` gives the losses). Every loss is
+smaller-is-better; skill is incumbent loss minus candidate loss, so positive skill means that the
+candidate is better.
 """
 
 import math
@@ -27,41 +26,8 @@ class Coverage(NamedTuple):
 
 
 def squared_error(probabilities: Series, outcomes: Series) -> Floats:
-    """Brier loss of each forecast (Market Analyst)."""
+    """Brier loss of each forecast."""
     return (finite(probabilities, "probabilities") - finite(outcomes, "outcomes")) ** 2
-
-
-def qlike(variance_forecast: Series, realised_variance: Series) -> Floats:
-    """QLIKE loss of each variance forecast (Risk Manager): r - ln r - 1, r = realised / forecast.
-
-    Zero only for a perfect forecast, and robust to noise in the realised variance (Patton, 2011).
-
-    Raises
-    ------
-    InvalidValue
-        If a variance is not above zero.
-    """
-    forecast, realised = (
-        finite(variance_forecast, "forecast"),
-        finite(realised_variance, "realised"),
-    )
-    if np.any(forecast <= 0) or np.any(realised <= 0):
-        raise InvalidValue(
-            "QLIKE needs variances above zero.",
-            next_step="Floor realised variance at the tick's, or drop days without trades.",
-        )
-    ratio = realised / forecast
-    return ratio - np.log(ratio) - 1.0
-
-
-def negative_log_growth(returns_after_costs: Series) -> Floats:
-    """Minus the log return of each period, after costs (Portfolio Optimizer)."""
-    return -np.log1p(finite(returns_after_costs, "returns"))
-
-
-def absolute_error(forecast: Series, realised: Series) -> Floats:
-    """Absolute error of each cost forecast, in its own unit (Execution: basis points)."""
-    return np.abs(finite(forecast, "forecast") - finite(realised, "realised"))
 
 
 def paired_skill(
@@ -83,17 +49,16 @@ def paired_skill(
     return np.bincount(where, weights=old - new) / np.bincount(where)
 
 
-def kupiec(returns: Series, value_at_risk: Series, level: float) -> Coverage:
-    """Test whether losses exceed value at risk as often as promised (Kupiec, 1995).
+def kupiec(breached: Series, level: float) -> Coverage:
+    """Test whether value at risk is exceeded as often as promised (Kupiec, 1995).
 
-    `value_at_risk` is a positive fraction, exceeded with probability `level` (0.05 for 95 %).
-    The p-value is NaN for empty input.
+    `breached` has 1 for each day whose loss exceeded it and 0 for the others; `level` is the
+    promised share (0.05 for 95 %). The p-value is NaN for empty input.
     """
-    r, var = finite(returns, "returns"), finite(value_at_risk, "value at risk")
-    same_length(r, var, "Returns and value at risk")
     if not 0 < level < 1:
         raise InvalidValue(f"Level {level} is not a probability.", next_step="Use 0.05 for 95 %.")
-    n, x = len(r), int(np.count_nonzero(r < -var))
+    days = finite(breached, "breaches")
+    n, x = len(days), int(np.count_nonzero(days))
     if n == 0:
         return Coverage(0, 0.0, math.nan, math.nan)
     rate = x / n

@@ -31,10 +31,10 @@ def test_the_classic_policy_becomes_version_one_and_champion(registry, deployed,
 
 
 def test_an_accepted_challenger_takes_over_and_the_old_one_is_kept(
-    registry, deployed, model, verdict
+    registry, deployed, model, verdict, tmp_path
 ):
     old = ensure_champion(registry, deployed, model("classic"))
-    record = challenge(registry, model("trained"), old, verdict(accepted=True)).value
+    record = challenge(registry, model("trained"), old, verdict(accepted=True), tmp_path).value
     assert alias(registry, Alias.CHALLENGER) == record.version == 2
     candidate = registry.version(AGENT, 2)
     found = promote(registry, deployed, candidate, expected=1, reason="better")
@@ -50,19 +50,19 @@ def test_an_accepted_challenger_takes_over_and_the_old_one_is_kept(
     assert disagreement(registry, deployed, AGENT) == ""
 
 
-def test_a_refused_challenger_leaves_the_champion(registry, deployed, model, verdict):
+def test_a_refused_challenger_leaves_the_champion(registry, deployed, model, verdict, tmp_path):
     old = ensure_champion(registry, deployed, model("classic"))
-    challenge(registry, model("trained"), old, verdict(accepted=False))
+    challenge(registry, model("trained"), old, verdict(accepted=False), tmp_path)
     found = refuse(registry, deployed, registry.version(AGENT, 2), "not better")
     assert (found.promoted, found.champion, found.reason) == (False, old.label, "not better")
     assert alias(registry, Alias.CHALLENGER) is None
     assert statuses(registry) == ["CHAMPION", "REFUSED"]
 
 
-def test_the_slower_of_two_promotions_changes_nothing(registry, deployed, model, verdict):
+def test_the_slower_of_two_promotions_changes_nothing(registry, deployed, model, verdict, tmp_path):
     old = ensure_champion(registry, deployed, model("classic"))
     for name in ("one", "two"):
-        challenge(registry, model(name), old, verdict(accepted=True))
+        challenge(registry, model(name), old, verdict(accepted=True), tmp_path)
     fast, slow = (registry.version(AGENT, number) for number in (2, 3))
     assert promote(registry, deployed, fast, expected=1, reason="better").promoted
     found = promote(registry, deployed, slow, expected=1, reason="better")
@@ -73,10 +73,10 @@ def test_the_slower_of_two_promotions_changes_nothing(registry, deployed, model,
 
 
 def test_a_promotion_cut_off_after_the_alias_is_completed_by_the_next_look(
-    registry, deployed, model, verdict
+    registry, deployed, model, verdict, tmp_path
 ):
     old = ensure_champion(registry, deployed, model("classic"))
-    challenge(registry, model("trained"), old, verdict(accepted=True))
+    challenge(registry, model("trained"), old, verdict(accepted=True), tmp_path)
     registry.set_alias(AGENT, Alias.CHAMPION, 2, expected=1)
     assert "execution@2" in disagreement(registry, deployed, AGENT)
     reconcile(registry, deployed, AGENT)
@@ -114,14 +114,16 @@ def compared(verdict: str) -> Comparison:
     )
 
 
-def test_a_rollout_needs_both_the_gate_and_the_comparison(registry, deployed, model, verdict):
+def test_a_rollout_needs_both_the_gate_and_the_comparison(
+    registry, deployed, model, verdict, tmp_path
+):
     old = ensure_champion(registry, deployed, model("classic"))
     outcomes = {}
     for number, (accepted, says) in enumerate(
         [(False, "promote"), (True, "refuse"), (True, "inconclusive"), (True, "promote")], start=2
     ):
         folder = model(f"candidate {number}")
-        record = challenge(registry, folder, old, verdict(accepted=accepted)).value
+        record = challenge(registry, folder, old, verdict(accepted=accepted), tmp_path).value
         candidate = registry.version(AGENT, number)
         found = decide(registry, deployed, candidate, record, compared(says))
         outcomes[accepted, says] = (found.promoted, statuses(registry)[-1])
@@ -133,10 +135,12 @@ def test_a_rollout_needs_both_the_gate_and_the_comparison(registry, deployed, mo
     }
 
 
-def test_a_model_that_is_champion_already_is_not_promoted_again(registry, deployed, model, verdict):
+def test_a_model_that_is_champion_already_is_not_promoted_again(
+    registry, deployed, model, verdict, tmp_path
+):
     folder = model("classic")
     champion = ensure_champion(registry, deployed, folder)
-    record = challenge(registry, folder, champion, verdict(accepted=True)).value
+    record = challenge(registry, folder, champion, verdict(accepted=True), tmp_path).value
     assert record.version == record.champion
     found = decide(registry, deployed, champion, record, compared("promote"))
     assert not found.promoted

@@ -82,10 +82,11 @@ def test_calibration_must_not_be_worse():
 
 def test_coverage_of_value_at_risk():
     returns = RNG.normal(0, 0.01, 1_000)
-    honest = gate.coverage_check(returns, np.full(1_000, 0.01645), 0.05)
-    boastful = gate.coverage_check(returns, np.full(1_000, 0.01), 0.05)
+    honest = gate.coverage_check({"A": returns < -0.01645}, 0.05)
+    boastful = gate.coverage_check({"A": returns < -0.01645, "B": returns < -0.01}, 0.05)
+    assert "Worst is B" in boastful.sentence
     assert (honest.outcome, boastful.outcome) == (CheckOutcome.PASS, CheckOutcome.FAIL)
-    assert gate.coverage_check([], [], 0.05).outcome is CheckOutcome.INCONCLUSIVE
+    assert gate.coverage_check({"A": []}, 0.05).outcome is CheckOutcome.INCONCLUSIVE
 
 
 def test_report_is_json_without_nan():
