@@ -85,7 +85,7 @@ def _checks(agent: AgentId, model: Model, new: pl.DataFrame, old: pl.DataFrame) 
     ]
     if agent is AgentId.RISK_MANAGER:
         by_symbol = new.partition_by("symbol", as_dict=True, maintain_order=True)
-        breached = {str(key[0]): rows["exception_95"] for key, rows in by_symbol.items()}
+        breached = {str(key[0]): rows["exception_95"].to_numpy() for key, rows in by_symbol.items()}
         checks.append(coverage_check(breached, VAR_LEVEL))
     return checks
 
