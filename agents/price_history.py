@@ -11,6 +11,7 @@ Floats = NDArray[np.float64]
 Microseconds = NDArray[np.int64]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LARGE = 1e6
 
 
 def to_microseconds(moment: datetime) -> int:
@@ -59,17 +60,22 @@ class PriceHistory(NamedTuple):
 def price_histories(bars: pl.DataFrame) -> dict[str, PriceHistory]:
     """Return symbol → history from a bars frame, symbols in order, bars oldest first.
 
-    Prices and volumes are rounded to billionths, as they are in messages, so that a bar from
-    a table and the same bar from the bus are one number.
+    Prices and volumes become numbers that a message holds exactly, so that a bar from a table
+    and the same bar from the bus are one number.
     """
     ordered = bars.sort("symbol", "timestamp")
     return {
         str(key[0]): PriceHistory(
             rows["timestamp"].dt.epoch("us").to_numpy(),
             *(
-                rows[name].cast(pl.Float64).to_numpy().astype(np.float64).round(9)
+                _recordable(rows[name].cast(pl.Float64).to_numpy())
                 for name in ("open", "high", "low", "close", "volume")
             ),
         )
         for key, rows in ordered.partition_by("symbol", as_dict=True, maintain_order=True).items()
     }
+
+
+def _recordable(values: Floats) -> Floats:
+    """Round to whole billionths; to thousandths from a million on, where a float has no more."""
+    return np.where(np.abs(values) < _LARGE, values.round(9), values.round(3))

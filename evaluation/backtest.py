@@ -159,7 +159,7 @@ class Backtest:
 
     async def _pass_time(self, moment: datetime) -> None:
         after = moment + _AFTER_AN_INSTANT
-        identity = derive_id("tick", after.isoformat())
+        identity = derive_id("tick", 0, after.isoformat())
         await self._decide(Tick(message_id=identity, correlation_id=identity, occurred_at=after))
 
     async def _decide(self, message: Message) -> None:

@@ -1,10 +1,12 @@
 """Backtest the deployed champions on stored bars: live engine and order path, in one process."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
+from msgspec.structs import replace
 
 from adapters.clock import EventClock
 from adapters.metrics import PrometheusMetrics
@@ -16,12 +18,16 @@ from agents.model import Model
 from agents.model_files import load
 from agents.voting import vote
 from consensus.service import rules_from
+from domain.chain import link, log_hash
 from domain.errors import DataQualityError, ModelRefused
 from domain.market import MarketData
+from domain.messages import encode
 from domain.portfolio import Portfolio
+from domain.ports.ledger import GENESIS, Head, Log
 from domain.ports.time_series import Table
 from domain.settings import Settings
-from domain.voting import AgentId, TradingProposal, Vote
+from domain.streams import partition_of
+from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
 from evaluation import performance
 from evaluation.backtest import Backtest, BacktestResult
 from orchestration.replay import market_data
@@ -36,6 +42,7 @@ class BacktestReport:
     end: datetime
     bars: int
     models: dict[AgentId, str]
+    decision_log_hash: str
     figures: dict[str, float]
 
 
@@ -73,6 +80,7 @@ def run_backtest(settings: Settings, start: datetime, end: datetime | None) -> B
         end=bars["timestamp"].max(),  # type: ignore[arg-type] - a column of instants
         bars=bars.height,
         models={agent: champion.label for agent, champion in champions.items()},
+        decision_log_hash=_log_hash(result.decisions, settings.partitions),
         figures=_figures(result, bars, float(settings.trading.starting_cash)),
     )
 
@@ -129,6 +137,20 @@ def _backtest(
         settings=settings.trading,
         rules=rules_from(settings),
     )
+
+
+def _log_hash(decisions: Sequence[ConsensusResult], partitions: int) -> str:
+    """Return the hash of the decision log that a live replay of the same bars would leave."""
+    heads: dict[int, Head] = {}
+    for decision in decisions:
+        partition = partition_of(decision.proposal.symbol, partitions)
+        end = heads.get(
+            partition, Head(log=Log.DECISIONS, partition=partition, sequence=0, hash=GENESIS)
+        )
+        heads[partition] = replace(
+            end, sequence=end.sequence + 1, hash=link(end.hash, encode(decision))
+        )
+    return log_hash(heads.values())
 
 
 def _figures(result: BacktestResult, bars: pl.DataFrame, capital: float) -> dict[str, float]:

@@ -87,6 +87,7 @@ def run_demo(settings: Settings, stages: Stages, *, days: int | None = None) -> 
         bars = unseen_bars(live, days)
         with ExitStack() as plane:
             with stages.stage("Serve: consensus, gateway, 4 agents"):
+                asyncio.run(_announce(live, bars))
                 plane.enter_context(running_live_plane(_starting_at(live, bars)))
             with stages.stage("Trade the unseen days") as stage:
                 asyncio.run(_replay(live, bars, stage))
@@ -150,6 +151,18 @@ def _starting_at(settings: Settings, bars: pl.DataFrame) -> Settings:
     """Return settings under which agents start with the history before the first of `bars`."""
     serving = settings.serving.model_copy(update={"history_until": bars["timestamp"].min()})
     return settings.model_copy(update={"serving": serving})
+
+
+async def _announce(settings: Settings, bars: pl.DataFrame) -> None:
+    """Put the headlines of the time of `bars` on the bus, where agents find them."""
+    moments = bars["timestamp"]
+    news = open_time_series(settings).read(Table.NEWS, start=moments.min())  # type: ignore[arg-type]
+    bus = open_bus(settings)
+    try:
+        replay = Replay(bus, settings.partitions)
+        await replay.announce(news.filter(pl.col("timestamp") <= moments.max()))
+    finally:
+        await bus.close()
 
 
 async def _replay(settings: Settings, bars: pl.DataFrame, stage: Stage) -> None:

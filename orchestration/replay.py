@@ -6,15 +6,15 @@ replay takes the live path, over the real bus, and is deterministic all the same
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 
 import polars as pl
 import structlog
 
+from agents.price_history import price_histories, to_instant
 from domain.identity import derive_id
-from domain.market import MarketData, Tick
+from domain.market import MarketData, NewsItem, Tick
 from domain.money import canonical
 from domain.ports.bus import MessageBus
 from domain.streams import Stream, partition_of
@@ -36,29 +36,55 @@ STAGES: tuple[tuple[str, Stream], ...] = (
 _POLL_SECONDS = 0.001
 
 
-def market_data(bars: pl.DataFrame) -> Iterable[MarketData]:
-    """Yield the bars' messages in order of (timestamp, symbol).
+def market_data(bars: pl.DataFrame) -> Iterator[MarketData]:
+    """Yield the bars' messages in order of (timestamp, symbol), with the agents' own numbers.
 
     Parameters
     ----------
     bars
         Columns symbol, timestamp (UTC, the bar's close), open, high, low, close, volume.
     """
-    for row in bars.sort("timestamp", "symbol").iter_rows(named=True):
-        identity = derive_id("bar", row["symbol"], row["timestamp"].isoformat())
-        close, high, low = (Decimal(repr(round(row[name], 6))) for name in ("close", "high", "low"))
-        opening = Decimal(repr(round(row["open"], 6)))
+    histories = price_histories(bars)
+    rows = ((time, name, row) for name, h in histories.items() for row, time in enumerate(h.times))
+    for time, symbol, row in sorted(rows):
+        moment = to_instant(int(time))
+        identity = derive_id("bar", symbol, moment.isoformat())
+        opening, high, low, close, volume = (
+            canonical(float(column[row])) for column in histories[symbol].prices()
+        )
         yield MarketData(
             message_id=identity,
             correlation_id=identity,
-            occurred_at=row["timestamp"],
-            symbol=row["symbol"],
-            observed_at=row["timestamp"],
+            occurred_at=moment,
+            symbol=symbol,
+            observed_at=moment,
             price=close,
             open=opening,
             high=max(high, opening, close),
             low=min(low, opening, close),
-            volume=canonical(round(row["volume"], 3)),
+            volume=volume,
+        )
+
+
+def news_items(news: pl.DataFrame) -> Iterator[NewsItem]:
+    """Yield the headlines' messages, oldest first.
+
+    Parameters
+    ----------
+    news
+        Columns symbol, timestamp (UTC), headline, source.
+    """
+    for row in news.sort("timestamp", "symbol", "headline").iter_rows(named=True):
+        moment = row["timestamp"]
+        identity = derive_id("news", row["symbol"], moment.isoformat(), row["headline"])
+        yield NewsItem(
+            message_id=identity,
+            correlation_id=identity,
+            occurred_at=moment,
+            symbol=row["symbol"],
+            published_at=moment,
+            headline=row["headline"],
+            source=row["source"],
         )
 
 
@@ -82,6 +108,15 @@ class Replay:
         self._bus = bus
         self._partitions = partitions
         self._timeout = stage_timeout_seconds
+
+    async def announce(self, news: pl.DataFrame) -> None:
+        """Publish headlines ahead of the bars, before the agents start.
+
+        No stage's backlog tells whether an agent has read a headline, but every agent reads what
+        the streams hold before it is ready; and it reads as of an instant, so never early.
+        """
+        for item in news_items(news):
+            await self._bus.publish(Stream.NEWS, partition_of(item.symbol, self._partitions), item)
 
     async def feed(self, bars: pl.DataFrame) -> AsyncIterator[MarketData]:
         """Publish every bar in turn; yields each one after the plane has drained it."""

@@ -45,6 +45,7 @@ def backtest(
                 "bars": found.bars,
                 "models": found.models,
                 "decisions": counts,
+                "decision_log_hash": found.decision_log_hash,
                 "fills": len(found.result.fills),
                 **found.figures,
             }
@@ -55,6 +56,7 @@ def backtest(
         {
             "models": ", ".join(found.models.values()),
             "decisions": ", ".join(f"{number} {name}" for name, number in counts.items()),
+            "decision-log hash": found.decision_log_hash,
             "fills": len(found.result.fills),
             **{name.replace("_", " "): f"{value:.4f}" for name, value in found.figures.items()},
         }
