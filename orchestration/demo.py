@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -155,12 +156,12 @@ def _starting_at(settings: Settings, bars: pl.DataFrame) -> Settings:
 
 async def _announce(settings: Settings, bars: pl.DataFrame) -> None:
     """Put the headlines of the time of `bars` on the bus, where agents find them."""
-    moments = bars["timestamp"]
-    news = open_time_series(settings).read(Table.NEWS, start=moments.min())  # type: ignore[arg-type]
+    first, last = bars["timestamp"].min(), bars["timestamp"].max()
+    after: datetime = last + timedelta(microseconds=1)  # type: ignore[assignment,operator]
+    news = open_time_series(settings).read(Table.NEWS, start=first, end=after)  # type: ignore[arg-type]
     bus = open_bus(settings)
     try:
-        replay = Replay(bus, settings.partitions)
-        await replay.announce(news.filter(pl.col("timestamp") <= moments.max()))
+        await Replay(bus, settings.partitions).announce(news)
     finally:
         await bus.close()
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from shlex import quote
 
 import polars as pl
 from msgspec.structs import replace
@@ -68,7 +69,7 @@ def next_commands(settings: Settings, record: Record) -> tuple[str, str, str]:
     """Return three commands worth trying after the demo."""
     executed = [d.decision_id for d in record.decisions if d.outcome is Outcome.EXECUTE]
     explained = (executed or [d.decision_id for d in record.decisions] or ["<decision>"])[0]
-    home = f"QUORUM_HOME={settings.home} "
+    home = f"QUORUM_HOME={quote(str(settings.home))} "
     return (
         f"{home}quorum explain {explained}",
         f"{home}quorum audit verify",

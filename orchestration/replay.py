@@ -72,8 +72,10 @@ def news_items(news: pl.DataFrame) -> Iterator[NewsItem]:
     Parameters
     ----------
     news
-        Columns symbol, timestamp (UTC), headline, source.
+        Columns symbol, timestamp (UTC), headline, source; or no columns, where there is none.
     """
+    if news.is_empty():
+        return
     for row in news.sort("timestamp", "symbol", "headline").iter_rows(named=True):
         moment = row["timestamp"]
         identity = derive_id("news", row["symbol"], moment.isoformat(), row["headline"])

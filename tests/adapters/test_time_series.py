@@ -26,7 +26,7 @@ STORES: dict[str, Callable[[Path], TimeSeriesStore]] = {
 
 @pytest.fixture(params=STORES)
 def store(request, tmp_path):
-    return STORES[request.param](tmp_path)
+    return STORES[request.param](tmp_path / "a folder, 100% ours")
 
 
 def day(year: int, month: int, number: int) -> datetime:
