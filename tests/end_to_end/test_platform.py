@@ -1,0 +1,109 @@
+"""`quorum up` in the state folder of a finished demo: ready, supervised, looked at, stopped."""
+
+import json
+import socket
+from contextlib import closing
+
+import pytest
+
+from domain.settings import PlatformSettings
+from orchestration.live_plane import PROCESSES
+from orchestration.platform import platform_status
+from tests.end_to_end.processes import commands, process_of, processes_of, quorum, started, until
+
+pytestmark = pytest.mark.timeout(600)
+
+AGENT = "agent.risk_manager"
+GROUPS = ("ingestion", "features", "training", "validation", "registration", "promotion")
+
+
+@pytest.fixture(scope="module")
+def ports():
+    """Two free ports: others may have the usual ones."""
+    with closing(socket.socket()) as one, closing(socket.socket()) as other:
+        for free in (one, other):
+            free.bind(("127.0.0.1", 0))
+        found = [free.getsockname()[1] for free in (one, other)]
+    return dict(zip(("dagster_port", "mlflow_port"), found, strict=True))
+
+
+@pytest.fixture(scope="module")
+def variables(ports):
+    return {f"QUORUM_PLATFORM__{name.upper()}": str(port) for name, port in ports.items()}
+
+
+@pytest.fixture(scope="module")
+def settings(demo, ports):
+    return demo.settings.model_copy(update={"platform": PlatformSettings(**ports)})
+
+
+@pytest.fixture(scope="module")
+def platform(demo, variables, settings):
+    """The third of the next commands that the demo printed, as printed."""
+    command = f"exec env {demo.next_commands[2]}"
+    with started(demo.home, ["bash", "-c", command], **variables) as process:
+        until(lambda: all_ready(settings), "a platform that is ready", process)
+        yield process
+
+
+def all_ready(settings):
+    return all(process.state == "ready" for process in platform_status(settings))
+
+
+def reported(demo, variables):
+    """Return what `quorum status` tells: name → process, and its exit code."""
+    run = quorum(demo.home, "status", "--json", **variables)
+    return {process["name"]: process for process in json.loads(run.stdout)}, run.returncode
+
+
+def test_status_tells_that_all_is_ready(platform, demo, variables):
+    found, code = reported(demo, variables)
+    assert (code, {p["state"] for p in found.values()}) == (0, {"ready"})
+    assert set(found) == {*PROCESSES, "dagster", "mlflow"}
+
+
+def test_an_agent_that_is_killed_is_started_again(platform, demo, variables, settings):
+    before, _ = reported(demo, variables)
+    process_of(before[AGENT]["pid"]).kill()
+
+    def another():
+        (found,) = (p for p in platform_status(settings) if p.name == AGENT)
+        return found.state == "ready" and found.pid != before[AGENT]["pid"]
+
+    until(another, "another process of the agent", platform)
+    after, code = reported(demo, variables)
+    assert code == 0
+    assert {n: p["pid"] for n, p in after.items() if n != AGENT} == {
+        n: p["pid"] for n, p in before.items() if n != AGENT
+    }
+
+
+def test_the_asset_graph_in_a_browser(platform, settings, browser):
+    own = f"http://{settings.serving.host}:{settings.platform.dagster_port}"
+    faults, elsewhere = [], []
+
+    def stay(route):
+        if route.request.url.startswith((own, "data:", "blob:")):
+            route.continue_()
+        else:
+            elsewhere.append(route.request.url)
+            route.abort()
+
+    page = browser.new_page(viewport={"width": 1600, "height": 1000})
+    page.route("**/*", stay)
+    page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(f"{own}/asset-groups")
+    for group in GROUPS:
+        page.get_by_text(group, exact=True).first.wait_for()
+    page.close()
+    assert elsewhere == []
+    assert faults == []
+
+
+def test_down_stops_everything(platform, demo, variables):
+    run = quorum(demo.home, "down", **variables)
+    assert (run.returncode, platform.wait(timeout=60)) == (0, 0), run.stderr
+    assert commands(processes_of(demo.home)) == []
+    found, code = reported(demo, variables)
+    assert (code, {p["state"] for p in found.values()}) == (1, {"stopped"})
