@@ -14,7 +14,8 @@ os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
 import dagster as dg
 import polars as pl
-from dagster._core.errors import DagsterAssetCheckFailedError
+from dagster._core.errors import DagsterAssetCheckFailedError, DagsterExecutionInterruptedError
+from dagster._core.instance.ref import InstanceRef
 
 from adapters.files import write_atomically
 from adapters.market_data.folder import FolderMarketData
@@ -31,6 +32,14 @@ _INSTANCE = b"""telemetry:
 nux:
   enabled: false
 """
+#: Steps print nothing here, and catching what they print takes two programs more for each,
+#: which the terminal's Ctrl-C would reach too.
+_IN_PROCESS = {
+    "compute_logs": {
+        "module": "dagster._core.storage.noop_compute_log_manager",
+        "class": "NoOpComputeLogManager",
+    }
+}
 _QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -89,7 +98,7 @@ def dagster_instance(settings: Settings) -> dg.DagsterInstance:
     folder = settings.home / "dagster"
     if not (folder / "dagster.yaml").exists():
         write_atomically(folder / "dagster.yaml", _INSTANCE)
-    return dg.DagsterInstance.from_config(str(folder))
+    return dg.DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=_IN_PROCESS))
 
 
 def run_pipeline(settings: Settings, progress: Progress | None = None) -> PipelineResult:
@@ -198,6 +207,8 @@ def _typed_errors() -> Iterator[None]:
         yield
     except QuorumError:
         raise
+    except DagsterExecutionInterruptedError:  # Ctrl-C, which is none of Dagster's errors
+        raise KeyboardInterrupt from None
     except dg.DagsterError as problem:
         cause: BaseException | None = problem
         while cause is not None and not isinstance(cause, QuorumError):

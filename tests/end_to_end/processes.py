@@ -92,6 +92,16 @@ def end_all(processes: Sequence[psutil.Process | None]) -> None:
     psutil.wait_procs(present, timeout=10)
 
 
+def read_until(process: subprocess.Popen[str], beginning: str) -> None:
+    """Read what it prints up to the line that begins so."""
+    read: list[str] = []
+    for line in process.stdout or ():
+        read.append(line)
+        if line.startswith(beginning):
+            return
+    raise AssertionError(f"It never printed {beginning!r}:\n{''.join(read)}")
+
+
 def until(condition: Callable[[], object], what: str, process: subprocess.Popen[str] | None = None):
     """Wait until the condition holds; a process that ends meanwhile fails the test at once."""
     deadline = time.monotonic() + _PATIENCE_SECONDS

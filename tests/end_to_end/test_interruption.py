@@ -14,7 +14,7 @@ from domain.chain import log_hash
 from domain.market import MarketData
 from domain.ports.ledger import Head, Log
 from tests.end_to_end.conftest import SEED
-from tests.end_to_end.processes import commands, processes_of, quorum, started, until
+from tests.end_to_end.processes import commands, processes_of, quorum, read_until, started, until
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -63,27 +63,49 @@ def _command(process):
         return ""
 
 
+def run_until_it_learns(home, demo):
+    """Wait for the first model of this run; an earlier one's is gone when the servers are up."""
+    read_until(demo, "✓ Start PostgreSQL")
+    until((home / "training").exists, "the first model", demo)
+
+
+def run_until_it_trades(home, demo):
+    read_until(demo, "✓ Serve")
+    until(lambda: recorded(home) > 50, "the replay", demo)
+
+
+def stopped_by_ctrl_c(home, demo):
+    """Do as the terminal does, and see one sentence, its exit code, and nothing left."""
+    os.killpg(demo.pid, signal.SIGINT)
+    output = demo.communicate()[0]
+    assert demo.returncode == 130, output
+    told = [line for line in output.splitlines() if line.strip() and line[0] != "✓"]
+    assert len(told) == 1, output
+    assert commands(processes_of(home)) == []
+
+
+def test_stopped_by_ctrl_c_while_it_learns(home, little_data):
+    with started(home, ["quorum", "demo"], **little_data) as demo:
+        run_until_it_learns(home, demo)
+        stopped_by_ctrl_c(home, demo)
+
+
 def test_killed_while_it_learns_then_stopped_by_ctrl_c_while_it_trades(home, little_data):
     with started(home, ["quorum", "demo"], **little_data) as killed:
-        until((home / "training").exists, "the first model", killed)
+        run_until_it_learns(home, killed)
         killed.kill()
         killed.wait()
         left = processes_of(home)
         assert "postgres" in {process.name() for process in left}, "it ended by itself"
         with started(home, ["quorum", "demo"], **little_data) as demo:
-            until(lambda: recorded(home) > 50, "the replay", demo)
+            run_until_it_trades(home, demo)
             assert not set(left) & set(processes_of(home))
-            os.killpg(demo.pid, signal.SIGINT)
-            output = demo.communicate()[0]
-    assert demo.returncode == 130, output
-    told = [line for line in output.splitlines() if line.strip() and not line.startswith("✓")]
-    assert len(told) == 1, output
-    assert commands(processes_of(home)) == []
+            stopped_by_ctrl_c(home, demo)
 
 
 def test_killed_while_it_trades_and_run_again_with_the_same_result(home, little_data, demo, record):
     with started(home, ["quorum", "demo"], **little_data) as killed:
-        until(lambda: recorded(home) > 50, "the replay", killed)
+        run_until_it_trades(home, killed)
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         until(lambda: not live_plane(home), "the end of the live plane")

@@ -59,7 +59,7 @@ def reported(demo, variables):
 def test_status_tells_that_all_is_ready(platform, demo, variables):
     found, code = reported(demo, variables)
     assert (code, {p["state"] for p in found.values()}) == (0, {"ready"})
-    assert set(found) == {*PROCESSES, "dagster", "mlflow"}
+    assert set(found) >= {*PROCESSES, "dagster", "mlflow"}
 
 
 def test_an_agent_that_is_killed_is_started_again(platform, demo, variables, settings):
@@ -103,7 +103,7 @@ def test_the_asset_graph_in_a_browser(platform, settings, browser):
 
 def test_down_stops_everything(platform, demo, variables):
     run = quorum(demo.home, "down", **variables)
-    assert (run.returncode, platform.wait(timeout=60)) == (0, 0), run.stderr
+    assert (run.returncode, platform.wait()) == (0, 0), run.stdout + run.stderr
     assert commands(processes_of(demo.home)) == []
     found, code = reported(demo, variables)
     assert (code, {p["state"] for p in found.values()}) == (1, {"stopped"})
