@@ -6,11 +6,14 @@ from typing import NamedTuple
 
 from agents.market_view import MarketView
 from agents.model import PLACES, Model
-from agents.scores import ACCEPTANCE, score_of
+from agents.scores import EVEN_CHANCE, score_of
 from domain.identity import derive_id
 from domain.money import canonical
 from domain.settings import TradingSettings
-from domain.voting import Action, TradingProposal, Vote, confidence_ppm
+from domain.voting import BOUND, Action, TradingProposal, Vote, confidence_ppm
+
+#: Bounds are small fractions (a cost of a basis point is 0.0001), kept to a billionth.
+BOUND_PLACES = 9
 
 
 class Case(NamedTuple):
@@ -47,13 +50,17 @@ class Assessment(NamedTuple):
     support
         How much speaks for executing; the model's score knots turn it into a score.
     chance
-        Calibrated probability that executing proves right, by the agent's own measure.
+        Calibrated probability that executing proves right, as `agents.verdicts` defines it; from
+        one half on the agent accepts.
     rationale
         Drivers with numbers, in a trader's words.
     measures
         The same as named numbers.
     veto
         Name of the hard limit that is breached, or empty.
+    bound
+        The figure that what comes is held against, for an agent whose verdict needs one
+        (`agents.verdicts`); None where the verdict states a fact that nothing later can refute.
     """
 
     support: float
@@ -61,6 +68,7 @@ class Assessment(NamedTuple):
     rationale: str
     measures: Mapping[str, float]
     veto: str = ""
+    bound: float | None = None
 
 
 class Abstention(NamedTuple):
@@ -96,14 +104,17 @@ def to_vote(
         abstention = judgement.reason
         rationale = f"Abstains: {abstention}."
     else:
-        score = score_of(judgement.support, model.specification.score)
         chance = round(judgement.chance, PLACES)
-        confidence = chance if score >= ACCEPTANCE else 1.0 - chance
+        accepts = chance >= EVEN_CHANCE and not judgement.veto
+        score = score_of(judgement.support, model.specification.score, accepts=accepts)
+        confidence = chance if accepts else 1.0 - chance
         rationale, veto = judgement.rationale, judgement.veto
         measures = {
             name: canonical(round(float(value), PLACES))
             for name, value in judgement.measures.items()
         }
+        if judgement.bound is not None:
+            measures[BOUND] = canonical(round(judgement.bound, BOUND_PLACES))
     return Vote(
         message_id=derive_id("vote", agent, proposal.proposal_id, label),
         correlation_id=proposal.correlation_id,

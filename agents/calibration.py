@@ -9,6 +9,8 @@ from agents.price_history import Floats
 
 #: Knots are kept at this many places, so that they read well in model.json.
 _PLACES = 6
+#: Log odds of a gain per volatility of expected return: the normal's slope at 0, 4 · φ(0).
+LOGIT_PER_VOLATILITY = 1.6
 
 
 class Knots(NamedTuple):
@@ -38,52 +40,59 @@ def knots(points: list[tuple[float, float]]) -> Knots:
     return Knots(tuple(x), tuple(y))
 
 
-def fit_probability(
-    values: Floats,
+def logistic(log_odds: Floats) -> Floats:
+    """Return the probabilities of log odds."""
+    return 1.0 / (1.0 + np.exp(-log_odds))
+
+
+def log_odds(chance: float) -> float:
+    """Return the logarithm of chance : (1 - chance)."""
+    return float(np.log(chance / (1.0 - chance)))
+
+
+def fit_slope(
+    distances: Floats,
     outcomes: NDArray[np.bool_],
     *,
-    prior_slope: float = 0.0,
-    grid: int = 17,
-) -> Knots:
-    """Fit P(outcome | value) by Platt's method and return it as knots over the values' range.
+    base: float,
+    independent_share: float,
+    prior: float,
+    deviation: float,
+    least: float,
+) -> float:
+    """Fit m in P(outcome) = logistic(log odds of `base` + m · distance), by Newton's method.
 
-    The logistic slope, per standard deviation of `values`, has a normal prior of deviation one
-    half around `prior_slope` and never falls below 0: a probability that would fall as support
-    rises is noise, and is replaced by the base rate.
+    m has a normal prior and never falls below `least`: a probability that would fall as support
+    rises is noise.
+
+    Parameters
+    ----------
+    distances
+        Raw log odds of the model, as distances from their long-run mean.
+    base
+        Long-run share of outcomes: what is said where the distance is 0.
+    independent_share
+        Weight of a sample: overlapping outcomes are not independent ones.
     """
-    base = (outcomes.sum() + 1.0) / (len(outcomes) + 2.0)
-    center, spread = float(values.mean()), float(values.std())
-    if spread < 1e-9 or len(values) < 20:
-        return constant(float(base))
-    scaled = (values - center) / spread
-    slope, intercept = prior_slope, float(np.log(base / (1.0 - base)))
-    precision = 4.0
+    slope, precision, offset = prior, 1.0 / deviation**2, log_odds(base)
     for _ in range(50):
-        chance = 1.0 / (1.0 + np.exp(-(slope * scaled + intercept)))
-        weight = np.maximum(chance * (1.0 - chance), 1e-9)
-        gradient = np.array(
-            [
-                ((chance - outcomes) * scaled).sum() + precision * (slope - prior_slope),
-                (chance - outcomes).sum() + 1e-3 * intercept,
-            ]
-        )
-        cross = (weight * scaled).sum()
-        curvature = np.array(
-            [
-                [(weight * scaled**2).sum() + precision, cross],
-                [cross, weight.sum() + 1e-3],
-            ]
-        )
-        step = np.linalg.solve(curvature, gradient)
-        slope, intercept = slope - float(step[0]), intercept - float(step[1])
-        if np.abs(step).max() < 1e-10:
+        chances = logistic(offset + slope * distances)
+        gradient = independent_share * ((chances - outcomes) * distances).sum()
+        curvature = independent_share * (chances * (1.0 - chances) * distances**2).sum()
+        step = (gradient + precision * (slope - prior)) / (curvature + precision)
+        slope -= float(step)
+        if abs(step) < 1e-10:
             break
-    if slope <= 0.0:
-        return constant(float(base))
-    low, high = (float(np.quantile(values, share)) for share in (0.005, 0.995))
-    points: Floats = np.linspace(low, high, grid)
-    chances = 1.0 / (1.0 + np.exp(-(slope * (points - center) / spread + intercept)))
-    return knots(list(zip(points.tolist(), chances.tolist(), strict=True)))
+    return max(slope, least)
+
+
+def chance_at_most(errors: Floats, grid: int = 41) -> Knots:
+    """Return x → share of `errors` that are at most x: their empirical distribution function.
+
+    Beyond the 1st and the 99th percentile it stays there: more isn't known from as many.
+    """
+    shares = np.linspace(0.01, 0.99, grid)
+    return knots(list(zip(np.quantile(errors, shares).tolist(), shares.tolist(), strict=True)))
 
 
 def brier_score(chances: Floats, outcomes: NDArray[np.bool_]) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from agents.scores import ACCEPTANCE
+from agents.verdicts import proved_right
 from domain.experience import Experience
 from domain.voting import MILLION, AgentId
 
@@ -19,16 +19,16 @@ class RealisedCalibration:
     _seen: set[str] = field(default_factory=set[str])
 
     def add(self, experience: Experience) -> bool:
-        """Count an experience in which the agent voted; returns whether it was counted.
+        """Count an experience that says whether the agent's vote was right (`agents.verdicts`).
 
-        Accepting was right where the trade earned after costs, refusing where it did not.
+        Returns whether it was counted.
         """
         score = experience.scores.get(self.agent)
-        if score is None or experience.message_id in self._seen:
+        is_right = None if score is None else proved_right(self.agent, score, experience)
+        if is_right is None or experience.message_id in self._seen:
             return False
         self._seen.add(experience.message_id)
         confidence = experience.confidences_ppm.get(self.agent, 0) / MILLION
-        is_right = (score >= ACCEPTANCE) == (experience.reward > 0)
         self.verdicts += 1
         self.right += is_right
         self.confidence_sum += confidence

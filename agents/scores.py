@@ -1,9 +1,13 @@
-"""What a score means: 50 is indifferent, 75 the agent's own validated acceptance threshold.
+"""What a score means: from 75 on, the agent holds executing more likely right than wrong.
 
-Every agent measures its support for a proposal in its own unit. On validation proposals it is
-found from which support on accepting paid most by the agent's own measure; that support becomes
-75. Scores are linear in between and clipped beyond, so that four agents who all accept lie close
-together, and an agent that objects stands out.
+Every agent measures its support for a proposal in its own unit and knows the chance that
+executing proves right (`agents.verdicts` says what that is). 75 stands where that chance is one
+half, so score and confidence can't contradict each other: the side of 75 is the verdict, the
+confidence its probability. Above, the strongest twentieth of the support seen in training gets
+`HIGHEST`: four agents who all accept lie within the rule's allowed spread. Below, the score falls
+faster, so that an objection is heard among three who accept: at its firmest it rejects the
+proposal where the others accept moderately (65 and three times 78 have a variance of 32), and
+sends it to a person where they accept warmly (three times 80: 42).
 """
 
 import numpy as np
@@ -11,54 +15,46 @@ import numpy as np
 from agents.calibration import Knots, knots
 from agents.price_history import Floats
 
-INDIFFERENT = 50
 ACCEPTANCE = 75
 HIGHEST = 84
-LOWEST = 40
+LOWEST = 65
+#: Chance from which on the agent accepts.
+EVEN_CHANCE = 0.5
+#: An objection reaches `LOWEST` at this share of the distance at which consent reaches `HIGHEST`.
+_OBJECTION_REACH = 0.5
 
-_SHARES_REFUSED = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+def even_support(chance: Knots) -> float:
+    """Return the least support at which `chance` reaches one half, within the knots' reach."""
+    x, y = np.array(chance.x), np.array(chance.y)
+    if y[0] >= EVEN_CHANCE:
+        return float(x[0])
+    if y[-1] < EVEN_CHANCE:
+        return float(x[-1])
+    after = int(np.argmax(y >= EVEN_CHANCE))
+    share = (EVEN_CHANCE - y[after - 1]) / (y[after] - y[after - 1])
+    return float(x[after - 1] + share * (x[after] - x[after - 1]))
 
 
-def acceptance_threshold(supports: Floats, gains: Floats) -> float:
-    """Return the support from which on accepting gained most in total.
+def score_knots(supports: Floats, acceptance: float) -> Knots:
+    """Return support → score through (acceptance, 75).
 
     Parameters
     ----------
     supports
-        The agent's support for each validation proposal.
-    gains
-        What executing it gained by the agent's own measure; negative where it did harm.
-
-    Notes
-    -----
-    Only five thresholds are tried (10 % to 50 % refused), so that little is fitted; of equal ones
-    the most lenient is taken.
+        The supports of training's trial proposals; their 95th percentile gets the highest score.
     """
-    candidates = np.quantile(supports, _SHARES_REFUSED)
-    totals = [gains[supports >= candidate].sum() for candidate in candidates]
-    return float(candidates[int(np.argmax(totals))])
-
-
-def score_knots(supports: Floats, *, indifferent: float, acceptance: float) -> Knots:
-    """Return support → score through (indifferent, 50) and (acceptance, 75).
-
-    The 95th percentile of the supports above acceptance gets the highest score given.
-    """
-    acceptance = max(acceptance, indifferent + 1e-3)
-    step = acceptance - indifferent
-    strong = max(float(np.quantile(supports, 0.95)), acceptance + step * 0.1)
-    lowest = indifferent - step * (INDIFFERENT - LOWEST) / (ACCEPTANCE - INDIFFERENT)
+    reach = max(float(np.quantile(supports, 0.95)) - acceptance, 1e-3)
     return knots(
         [
-            (lowest, LOWEST),
-            (indifferent, INDIFFERENT),
+            (acceptance - _OBJECTION_REACH * reach, LOWEST),
             (acceptance, ACCEPTANCE),
-            (strong, HIGHEST),
+            (acceptance + reach, HIGHEST),
         ]
     )
 
 
-def score_of(support: float, scale: Knots) -> int:
-    """Return the whole score, 0–100, of a support; it accepts only from the threshold on."""
-    value = scale(support)
-    return min(round(value), ACCEPTANCE - 1) if value < ACCEPTANCE else round(value)
+def score_of(support: float, scale: Knots, *, accepts: bool) -> int:
+    """Return the whole score, 0–100, of a support; 75 and above exactly where `accepts`."""
+    value = round(scale(support))
+    return max(value, ACCEPTANCE) if accepts else min(value, ACCEPTANCE - 1)

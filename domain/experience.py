@@ -28,6 +28,11 @@ class Experience(Message, frozen=True, kw_only=True):
         Agent → its part of the reward; the parts sum to the reward exactly.
     scores, confidences_ppm
         Agent → what it voted, so that calibration can be measured on realised outcomes.
+    bounds
+        Agent → the figure that its vote held what comes against, where it gave one.
+    realised
+        What came of the horizon: ``volatility`` (root mean square of the daily returns) and
+        ``entry_cost`` (of getting in, against the first open, as a fraction of notional).
     """
 
     decision_id: str
@@ -41,9 +46,11 @@ class Experience(Message, frozen=True, kw_only=True):
     agent_contributions: dict[str, Decimal]
     scores: dict[str, int]
     confidences_ppm: dict[str, int]
+    bounds: dict[str, Decimal] = {}
+    realised: dict[str, Decimal] = {}
 
     def __post_init__(self) -> None:
         super().__post_init__()
         set_field(self, "reward", canonical(self.reward))
-        for name in ("state", "next_state", "agent_contributions"):
+        for name in ("state", "next_state", "agent_contributions", "bounds", "realised"):
             set_field(self, name, {k: canonical(v) for k, v in getattr(self, name).items()})

@@ -13,6 +13,8 @@ from domain.money import canonical, not_negative, positive
 from domain.portfolio import Portfolio
 
 MILLION = 1_000_000
+#: Name, in a vote's risk assessment, of the figure that what comes is held against.
+BOUND = "bound"
 
 Score = Annotated[int, msgspec.Meta(ge=0, le=100)]
 ConfidencePpm = Annotated[int, msgspec.Meta(ge=0, le=MILLION)]
@@ -125,8 +127,8 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
     agent_id
         Who votes; the engine, not the decoder, refuses an unknown agent.
     score
-        0–100: how much the agent supports executing; 50 indifferent, 75 its own validated
-        acceptance threshold.
+        0–100: how much the agent supports executing; 75 is its own acceptance threshold, where
+        executing is as likely right as wrong.
     confidence_ppm
         Calibrated probability, in millionths, that this verdict proves right.
     risk_assessment

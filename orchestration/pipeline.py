@@ -138,8 +138,8 @@ def run_retraining(
     Parameters
     ----------
     until
-        End of what is learned from; later proposals are for the test. The middle of the
-        experiences by default.
+        End of what is learned from; later proposals are for the test. The first quarter
+        of the experiences by default.
 
     Raises
     ------

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from agents.scores import ACCEPTANCE
+from agents.verdicts import proved_right
 from domain.experience import Experience
 from domain.messages import Message
 from domain.models import ModelVersion
@@ -109,7 +109,6 @@ def _votes(
     for decision in decisions:
         lived = experiences.get(decision.decision_id)
         for vote in decision.counted:
-            accepted = vote.score >= ACCEPTANCE
             yield {
                 "decision_id": decision.decision_id,
                 "agent_id": vote.agent_id,
@@ -119,7 +118,7 @@ def _votes(
                 "note": vote.veto,
                 "rationale": vote.rationale,
                 "model_version": vote.model_version,
-                "correct": None if lived is None else accepted == (lived.reward > 0),
+                "correct": lived and proved_right(vote.agent_id, vote.score, lived),
             }
         for ignored in decision.ignored:
             yield {

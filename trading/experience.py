@@ -14,6 +14,11 @@ billionths and the agent with the largest share takes the remainder, so that the
 
 **States.** `state` holds the features that the proposal cites, `next_state` the indicators that the
 horizon's bar carries, and both the price.
+
+**Bounds and what came.** `bounds` are the figures that votes held the future against, `realised`
+what came: the volatility of the horizon's bars, and what getting in cost against the first open
+(without the gap, which is the market's and not the execution's). So whether an agent's verdict
+proved right can be told from the experience alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +32,7 @@ from domain.market import MarketData
 from domain.money import EXACT, ZERO, canonical
 from domain.orders import ExecutionReport, Side
 from domain.settings import TradingSettings
-from domain.voting import Action, AgentId, ConsensusResult, CountedVote
+from domain.voting import BOUND, Action, AgentId, ConsensusResult, CountedVote
 from trading.fill_model import cost_fraction, signed
 from trading.market import Market
 
@@ -68,6 +73,8 @@ class _Pending:
     decision: ConsensusResult
     bars: int = 0
     expected_cost: Decimal = ZERO
+    entry_cost: Decimal = ZERO
+    squares: Decimal = ZERO
     paid: Decimal = ZERO
     filled: Decimal = ZERO
 
@@ -123,16 +130,28 @@ class ExperienceBook:
         """
         for pending in self._of(bar.symbol):
             pending.bars += 1
+            last = before.last(bar.symbol)
+            known = last.price if last else pending.decision.proposal.reference_price
+            change = _change(bar.price, known)
+            pending.squares = EXACT.add(pending.squares, EXACT.power(change, 2))
             if pending.bars == 1:
-                proposal = pending.decision.proposal
-                pending.expected_cost = cost_fraction(
-                    Side(proposal.action.value),
-                    proposal.quantity,
-                    proposal.reference_price,
-                    bar=bar,
-                    volatility=before.volatility(bar.symbol),
-                    settings=self._settings,
-                )
+                opened = bar.price if bar.open is None else bar.open
+                reference = pending.decision.proposal.reference_price
+                pending.expected_cost = self._cost_against(reference, pending, bar, before)
+                pending.entry_cost = self._cost_against(opened, pending, bar, before)
+
+    def _cost_against(
+        self, price: Decimal, pending: _Pending, bar: MarketData, before: Market
+    ) -> Decimal:
+        proposal = pending.decision.proposal
+        return cost_fraction(
+            Side(proposal.action.value),
+            proposal.quantity,
+            price,
+            bar=bar,
+            volatility=before.volatility(bar.symbol),
+            settings=self._settings,
+        )
 
     def matured(self, bar: MarketData) -> list[Experience]:
         """Return the experiences whose horizon ends with `bar`, oldest decision first."""
@@ -176,7 +195,22 @@ def _experience(pending: _Pending, bar: MarketData) -> Experience:
         agent_contributions=contributions(earned, decision.counted),
         scores={vote.agent_id: vote.score for vote in decision.counted},
         confidences_ppm={vote.agent_id: vote.confidence_ppm for vote in decision.counted},
+        bounds={
+            vote.agent_id: vote.risk_assessment[BOUND]
+            for vote in decision.counted
+            if BOUND in vote.risk_assessment
+        },
+        realised={
+            "volatility": canonical(
+                EXACT.sqrt(EXACT.divide(pending.squares, Decimal(pending.bars)))
+            ),
+            "entry_cost": pending.entry_cost,
+        },
     )
+
+
+def _change(price: Decimal, before: Decimal) -> Decimal:
+    return EXACT.subtract(EXACT.divide(price, before), Decimal(1))
 
 
 def _quantised(indicators: Mapping[str, float]) -> dict[str, Decimal]:

@@ -1,14 +1,17 @@
-"""The Execution agent's vote: how much of the expected edge is left after the trade's cost."""
+"""The Execution agent's vote: whether the trade's cost leaves enough of its edge."""
 
 from math import exp, log
 from typing import NamedTuple
 
 from agents.assessment import Abstention, Assessment, Case
 from agents.exposure import BASIS_POINTS, cost_bps
-from agents.model import Model
+from agents.model import PLACES, Model
 
 VOLUME, RANGE = 0, 1
-_WORST = -1.0
+#: Share of the edge that getting in may cost.
+COST_SHARE = 0.25
+_LEAST_COST = 0.01
+_WIDEST = 2.0
 
 
 class Liquidity(NamedTuple):
@@ -40,44 +43,43 @@ def expected_cost(case: Case, liquidity: Liquidity) -> float:
     )
 
 
-def edge_kept(cost: float, edge: float) -> float:
-    """Return the share of the edge that is left after the cost; -1 where there is no edge."""
-    return _WORST if edge <= 0.0 else max(1.0 - cost / edge, _WORST)
+def room(cost: float, edge: float) -> float:
+    """Return the log of how many times the forecast cost an edge (both in bps) leaves room for.
+
+    Room is `COST_SHARE` of the edge: the way in and back out then take half of it at most.
+    """
+    return min(max(log(max(COST_SHARE * edge, _LEAST_COST) / cost), -_WIDEST), _WIDEST)
 
 
 def assess(model: Model, case: Case) -> Assessment | Abstention:
-    """Judge a proposal by the share of its edge that execution leaves.
+    """Judge a proposal by the cost that its edge has room for.
 
-    The chance is that the share, measured with the volume and range that then come, stays above
-    what the agent accepts.
+    The chance is that getting in, at the volume that then comes, costs no more than that.
     """
     liquidity = forecast_liquidity(model, case)
     if liquidity is None:
         return Abstention(f"history of {case.proposal.symbol} is too short for the features")
-    return assess_with(model, case, liquidity)
-
-
-def assess_with(model: Model, case: Case, liquidity: Liquidity) -> Assessment:
-    """Judge a proposal under the given liquidity: the forecast one, or the one that came."""
     proposal = case.proposal
-    cost = expected_cost(case, liquidity)
+    cost = max(expected_cost(case, liquidity), _LEAST_COST)
     target = float(proposal.price_target / proposal.reference_price)
     edge = case.direction * (target - 1.0) * BASIS_POINTS
-    share = edge_kept(cost, edge)
+    support = round(room(cost, edge), PLACES)
     participation = float(proposal.quantity) / max(liquidity.volume, 1.0)
     return Assessment(
-        support=round(share, 6),
-        chance=model.specification.confidence(round(share, 6)),
+        support=support,
+        chance=model.specification.confidence(support),
         rationale=(
-            f"Costs {cost:.2f} bps of an edge of {edge:.1f} bps: {participation:.3%} of "
-            f"{liquidity.volume:,.0f} shares expected, daily volatility {liquidity.volatility:.2%}."
+            f"Costs {cost:.2f} bps of an edge of {edge:.1f} bps, of which a quarter may go: "
+            f"{participation:.3%} of {liquidity.volume:,.0f} shares expected, daily volatility "
+            f"{liquidity.volatility:.2%}."
         ),
         measures={
-            "edge_kept": share,
+            "room": support,
             "cost_bps": cost,
             "edge_bps": edge,
             "participation": participation,
             "log_volume": log(max(liquidity.volume, 1.0)),
             "daily_volatility": liquidity.volatility,
         },
+        bound=COST_SHARE * max(edge, 0.0) / BASIS_POINTS,
     )

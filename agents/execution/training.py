@@ -6,16 +6,11 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional as losses
 
-from agents.execution.judgement import (
-    RANGE,
-    VOLUME,
-    Liquidity,
-    assess,
-    assess_with,
-)
+from agents.calibration import chance_at_most
+from agents.execution.judgement import RANGE, VOLUME, Liquidity, assess, expected_cost
 from agents.learning.loop import LearningSettings, Samples, fit
 from agents.learning.samples import Panel
-from agents.learning.task import Lesson, Skill, draft, judged, score_and_confidence
+from agents.learning.task import Lesson, Skill, draft, judged, score_from
 from agents.learning.trials import Trial, Trials
 from agents.model import Epoch, Model
 from agents.network import PolicyNetwork
@@ -52,27 +47,26 @@ def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
-    """Fit score and confidence: edge kept by forecast against edge kept by what then came."""
+    """Fit confidence on how far the cost that came lay from the forecast one, and the score."""
     uncalibrated = draft(AgentId.EXECUTION, INPUTS, network, lesson)
     trials = lesson.trials()
     forecast = judged(trials, lambda trial: assess(uncalibrated, trial.case))
-    realised = judged(
-        trials,
-        lambda trial: assess_with(uncalibrated, trial.case, realised_liquidity(trials, trial)),
-    ).supports[forecast.places]
-    score, confidence = score_and_confidence(
-        forecast.supports, realised, lambda accepted: realised >= accepted, prior_slope=2.0
-    )
-    return draft(AgentId.EXECUTION, INPUTS, network, lesson, score=score, confidence=confidence)
+    said = np.array([j.measures["cost_bps"] for j in forecast.assessments])
+    came = np.array([_cost_that_came(trials, trials.cases[place]) for place in forecast.places])
+    confidence = chance_at_most(np.log(came / said))
+    return draft(
+        AgentId.EXECUTION, INPUTS, network, lesson,
+        score=score_from(forecast.supports, confidence), confidence=confidence,
+    )  # fmt: skip
 
 
-def realised_liquidity(trials: Trials, trial: Trial) -> Liquidity:
-    """Return the volume and range of the day after a trial."""
+def _cost_that_came(trials: Trials, trial: Trial) -> float:
+    """Return what getting in cost, as the paper venue reckons: by recent volatility."""
     case, rows = trial.case, trials.panel
     usual = case.view.history(case.proposal.symbol, case.at).usual_log_volume()
-    return Liquidity(
-        exp(usual + float(rows.next_volume[trial.row])), exp(float(rows.next_range[trial.row]))
-    )
+    volume = exp(usual + float(rows.next_volume[trial.row]))
+    recent = exp(float(rows.columns(("log_volatility_21",))[trial.row, 0]))
+    return expected_cost(case, Liquidity(volume, recent))
 
 
 def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:  # noqa: ARG001

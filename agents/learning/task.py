@@ -9,14 +9,15 @@ import numpy as np
 import polars as pl
 
 from agents.assessment import Abstention, Assessment
-from agents.calibration import Knots, constant, fit_probability
+from agents.calibration import Knots, constant
 from agents.learning.loop import LearningSettings
 from agents.learning.samples import HORIZON_DAYS, Panel, Slices
 from agents.learning.trials import Trial, Trials
 from agents.model import OUTPUTS, Epoch, Model, Specification
 from agents.network import PolicyNetwork
 from agents.price_history import Floats
-from agents.scores import acceptance_threshold, score_knots
+from agents.scores import even_support, score_knots
+from domain.errors import DataQualityError
 from domain.settings import TradingSettings
 from domain.voting import AgentId
 
@@ -115,40 +116,39 @@ def draft(
 
 
 class Verdicts(NamedTuple):
-    """Trials that the agent had a say on: its support and the trial's place in the list."""
+    """Trials that the agent had a say on: its judgements and the trials' places in the list."""
 
-    supports: Floats
+    assessments: list[Assessment]
     places: list[int]
+
+    @property
+    def supports(self) -> Floats:
+        """The judgements' supports."""
+        return np.array([assessment.support for assessment in self.assessments])
 
 
 def verdicts(judgements: list[Assessment | Abstention]) -> Verdicts:
-    """Return the supports of all judgements that are no abstention."""
-    places = [i for i, j in enumerate(judgements) if isinstance(j, Assessment)]
-    supports = [j.support for j in judgements if isinstance(j, Assessment)]
-    return Verdicts(np.array(supports), places)
+    """Return all judgements that are no abstention.
 
-
-def score_and_confidence(
-    supports: Floats,
-    gains: Floats,
-    right: Callable[[float], "np.typing.NDArray[np.bool_]"],
-    *,
-    prior_slope: float,
-) -> tuple[Knots, Knots]:
-    """Fit what 75 means and how sure the agent may be.
-
-    Parameters
-    ----------
-    gains
-        What executing each trial gained by the agent's own measure.
-    right
-        Acceptance threshold → whether executing each trial proved right.
+    Raises
+    ------
+    DataQualityError
+        If there are none: nothing could be calibrated.
     """
-    acceptance = max(acceptance_threshold(supports, gains), 1e-3)
-    score = score_knots(supports, indifferent=0.0, acceptance=acceptance)
-    return score, fit_probability(supports, right(acceptance), prior_slope=prior_slope)
+    places = [i for i, j in enumerate(judgements) if isinstance(j, Assessment)]
+    if not places:
+        raise DataQualityError(
+            "Nothing was proposed on the tuning days, so no agent's score can be calibrated.",
+            next_step="Give more history before the cutoff.",
+        )
+    return Verdicts([j for j in judgements if isinstance(j, Assessment)], places)
+
+
+def score_from(supports: Floats, chance: Knots) -> Knots:
+    """Return support → score: 75 where the chance that executing proves right is one half."""
+    return score_knots(supports, even_support(chance))
 
 
 def judged(trials: Trials, assess: Callable[[Trial], Assessment | Abstention]) -> Verdicts:
-    """Return the supports that `assess` gives to the trials."""
+    """Return the judgements that `assess` gives on the trials."""
     return verdicts(trials.assessed(assess))

@@ -1,11 +1,13 @@
-"""What the Market Analyst makes of one bar: expected return, chances, and its vote."""
+"""What the Market Analyst makes of one bar: the chances of either direction, and its vote."""
 
 from math import exp, sqrt
 from typing import NamedTuple
 
 from agents.assessment import Abstention, Assessment, Case
+from agents.calibration import LOGIT_PER_VOLATILITY, log_odds
 from agents.exposure import BASIS_POINTS, cost_bps
 from agents.model import PLACES, Model
+from agents.scores import EVEN_CHANCE
 from domain.settings import TradingSettings
 
 EXPECTED_RETURN, DIRECTION = 0, 1
@@ -16,24 +18,32 @@ class Outlook(NamedTuple):
 
     Parameters
     ----------
-    expected
-        Expected return over the horizon beyond the usual drift, in volatilities of the horizon.
     volatility
         Standard deviation of the return over the horizon.
     chance_up, chance_down
-        Calibrated probabilities that a buy, or a sale, earns after costs.
+        Calibrated probabilities that a buy, or a sale, earns after the cost of getting in: that
+        its experience's reward is positive. The usual drift is in them.
     cost
-        Cost of trading in and out, in volatilities of the horizon.
+        Cost of getting in, in volatilities of the horizon.
     drivers
-        Inputs that move the expectation most: name and gradient × input.
+        Inputs that move the chances most: name and gradient × input, in log odds.
     """
 
-    expected: float
     volatility: float
     chance_up: float
     chance_down: float
     cost: float
     drivers: list[tuple[str, float]]
+
+    @property
+    def lean(self) -> float:
+        """Half the difference of the chances: above 0 a buy is the likelier to earn."""
+        return (self.chance_up - self.chance_down) / 2.0
+
+    @property
+    def expected(self) -> float:
+        """Return over the horizon, in volatilities, that has these odds (near even ones)."""
+        return log_odds(EVEN_CHANCE + self.lean) / LOGIT_PER_VOLATILITY
 
     def edge(self, direction: int) -> float:
         """Return the expected gain after costs of a trade in `direction`, in volatilities."""
@@ -44,10 +54,12 @@ class Outlook(NamedTuple):
         return self.chance_up if direction > 0 else self.chance_down
 
 
-def round_trip_cost(limits: TradingSettings, price: float) -> float:
-    """Return the cost of a small trade in and out, as a fraction of its value."""
-    one_way = cost_bps(limits, price=price, daily_volatility=0.0, participation=0.0)
-    return 2.0 * one_way / BASIS_POINTS
+def entry_cost(limits: TradingSettings, price: float) -> float:
+    """Return what getting in costs a small trade, as a fraction of its value.
+
+    It is what rewards are charged: the horizon's end is a mark, nothing is traded there.
+    """
+    return cost_bps(limits, price=price, daily_volatility=0.0, participation=0.0) / BASIS_POINTS
 
 
 def outlook(
@@ -57,23 +69,30 @@ def outlook(
     inputs = model.inputs_of(features)
     if inputs is None:
         return None
-    outputs = model.predict(inputs)
+    direction = float(model.predict(inputs)[DIRECTION])
     specification = model.specification
     volatility = exp(features["log_volatility_ewma"]) * sqrt(specification.horizon_days)
     return Outlook(
-        expected=round(
-            specification.calibrations["expected"](float(outputs[EXPECTED_RETURN])), PLACES
-        ),
         volatility=round(volatility, PLACES),
-        chance_up=round(specification.calibrations["up"](float(outputs[DIRECTION])), PLACES),
-        chance_down=round(specification.calibrations["down"](-float(outputs[DIRECTION])), PLACES),
-        cost=round(round_trip_cost(limits, price) / volatility, PLACES),
-        drivers=model.drivers(inputs, EXPECTED_RETURN),
+        chance_up=round(specification.calibrations["up"](direction), PLACES),
+        chance_down=round(specification.calibrations["down"](-direction), PLACES),
+        cost=round(entry_cost(limits, price) / volatility, PLACES),
+        drivers=model.drivers(inputs, DIRECTION),
     )
 
 
+def lean_of(model: Model, features: dict[str, float]) -> float | None:
+    """Return the `Outlook.lean` of a bar with these features; None where one is missing."""
+    inputs = model.inputs_of(features)
+    if inputs is None:
+        return None
+    direction = float(model.predict(inputs)[DIRECTION])
+    up, down = (model.specification.calibrations[name] for name in ("up", "down"))
+    return (round(up(direction), PLACES) - round(down(-direction), PLACES)) / 2.0
+
+
 def assess(model: Model, case: Case) -> Assessment | Abstention:
-    """Judge a proposal by its expected gain after costs; the chance is that of its direction."""
+    """Judge a proposal by the chance that its direction earns after costs."""
     proposal = case.proposal
     features = case.features(proposal.symbol)
     if features is None:
@@ -83,11 +102,11 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
         return Abstention(f"history of {proposal.symbol} is too short for the features")
     edge, chance = view.edge(case.direction), view.chance(case.direction)
     return Assessment(
-        support=edge,
+        support=round(chance - EVEN_CHANCE, PLACES),
         chance=chance,
         rationale=(
-            f"{proposal.action} earns {edge:+.3f} volatilities after costs, "
-            f"right with {chance:.1%}; {described(view.drivers)}."
+            f"{proposal.action} earns after costs with {chance:.1%} "
+            f"({edge:+.3f} volatilities expected); {described(view.drivers)}."
         ),
         measures={
             "expected_return": view.expected * view.volatility,

@@ -1,15 +1,34 @@
-"""When and how much the Market Analyst proposes to trade."""
+"""When and how much the Market Analyst proposes to trade.
+
+Every bar, every symbol is held against its target position: the fraction of equity that carries
+`POSITION_VOLATILITY`, scaled by the outlook from nothing (odds one usual lean against it) over
+half (even odds) to the whole (one usual lean in favour). The difference is proposed
+
+- if the odds are with the trade: its chance of earning after costs is above one half;
+- if it is worth its cost: outside the no-trade band (`no_trade_band`);
+- a step at a time, one horizon-day's share of a whole position, so that an outlook that lasts a
+  day moves a part of it only.
+
+A holding is closed whole, instead of in steps, when the odds have turned against it and it has
+gained a usual move of the horizon (profit taken), or they have been against it for a whole
+horizon (time stop). Whatever was left or refused is looked at again at the next bar.
+
+None of the constants was fitted to prices: each says where it comes from. What depends on the
+model (how far its odds usually lean) is measured by `training.calibrate`, before the cutoff.
+"""
 
 from datetime import datetime
 from math import exp, floor, sqrt
 from typing import NamedTuple
 
 from agents.indicators import FEATURE_NAMES
-from agents.market_analyst.judgement import Outlook, described, outlook
+from agents.market_analyst.judgement import Outlook, described, lean_of, outlook
 from agents.market_analyst.patterns import candlesticks
 from agents.market_analyst.regime import volatility_regime
 from agents.market_view import MarketView
 from agents.model import PLACES, Model
+from agents.price_history import to_instant
+from agents.scores import EVEN_CHANCE
 from domain.identity import derive_id
 from domain.market import MarketData
 from domain.money import canonical
@@ -17,17 +36,14 @@ from domain.portfolio import Portfolio
 from domain.settings import TradingSettings
 from domain.voting import Action, TradingProposal, confidence_ppm
 
-#: A position is sized so that it alone moves the portfolio by this much a year (volatility).
+#: A position is sized so that it alone moves the portfolio by this much a year (volatility):
+#: five of them, half correlated, move it by about 16 %, as an index of stocks does.
 POSITION_VOLATILITY = 0.04
 #: Share of the position and exposure limits that is used: a rise in price may not breach them.
 LIMIT_SHARE = 0.7
-#: Smallest change of a position worth proposing, as a fraction of equity.
-SMALLEST_CHANGE = 0.02
-#: A weak outlook reduces a position to this share of its size; one this much weaker closes it.
-REDUCED_SHARE = 0.5
-CLOSING_MULTIPLE = 2.0
-#: Share of a position's size that one purchase may add.
-BUYING_STEP = 1.0 / 3.0
+#: The band is never narrower (as a share of a whole position): smaller trades are not worth the
+#: four votes, whatever they cost.
+NARROWEST_BAND = 0.1
 _TRADING_DAYS = 252
 
 
@@ -37,61 +53,111 @@ def target_fraction(horizon_volatility: float, horizon_days: int, limits: Tradin
     return min(POSITION_VOLATILITY / annual, LIMIT_SHARE * float(limits.maximum_position_fraction))
 
 
+def target_share(lean: float, usual_lean: float) -> float:
+    """Return the share of a whole position that the odds ask for, 0 … 1."""
+    return min(max(0.5 + 0.5 * lean / usual_lean, 0.0), 1.0)
+
+
+def no_trade_band(cost: float, usual_expectation: float) -> float:
+    """Return the least change, as a share of a whole position, that is worth its cost.
+
+    Parameters
+    ----------
+    cost
+        Of getting in, in volatilities of the horizon.
+    usual_expectation
+        What is expected at one usual lean, in the same unit.
+
+    Notes
+    -----
+    Who holds a whole position at one usual lean and half of it at even odds gains, by moving a
+    share d closer to the target, expectation · d² over the horizon (a quadratic utility with the
+    risk aversion that these sizes imply). The way there costs cost · d; the way back is charged
+    when it is taken, as in rewards.
+    """
+    return max(cost / usual_expectation, NARROWEST_BAND)
+
+
 class _Wish(NamedTuple):
-    """What an outlook asks for, and how strongly: 1, or 2 where a holding is to be closed."""
+    """What is to be traded: a signed share of a whole position, and why now."""
 
-    action: Action
-    strength: int
-
-
-def _wish(model: Model, view: Outlook) -> _Wish:
-    constants = model.specification.constants
-    if view.edge(1) >= constants["buy_at_edge"]:
-        return _Wish(Action.BUY, 1)
-    sale = view.edge(-1) / constants["sell_at_edge"]
-    return _Wish(Action.SELL, 2 if sale >= CLOSING_MULTIPLE else 1) if sale >= 1.0 else _NOTHING
+    share: float
+    reason: str
 
 
-_NOTHING = _Wish(Action.HOLD, 0)
+def _wish(
+    model: Model, view: MarketView, bar: MarketData, seen: Outlook, *, held: float, gain: float
+) -> _Wish | None:
+    """Return the change that is worth proposing, or None.
+
+    Parameters
+    ----------
+    held
+        What is held, as a share of a whole position.
+    gain
+        The price against the average price paid, in volatilities of the horizon.
+    """
+    days, constants = model.specification.horizon_days, model.specification.constants
+    band = no_trade_band(seen.cost, constants["usual_expectation"])
+    target = target_share(seen.lean, constants["usual_lean"])
+    gap = target - held
+    direction = 1 if gap > 0.0 else -1
+    if seen.chance(direction) <= EVEN_CHANCE:
+        return None
+    if direction < 0:
+        if gain >= 1.0:
+            return _Wish(-held, f"takes profit after {gain:+.1f} volatilities, odds have turned")
+        if _against_for(model, view, bar, days):
+            return _Wish(-held, f"time stop, odds were against it for {days} bars")
+    if abs(gap) < band:
+        return None
+    aim = f"holds {held:.0%} of a whole position, the odds ask for {target:.0%}"
+    return _Wish(direction * min(abs(gap), 1.0 / days), aim)
+
+
+def _against_for(model: Model, view: MarketView, bar: MarketData, bars: int) -> bool:
+    """Whether a sale was the likelier to earn at each of the newest `bars` bars."""
+    times = view.history(bar.symbol, bar.observed_at).last(bars).times.tolist()
+    leans = [_lean(model, view, bar.symbol, to_instant(time)) for time in times]
+    return len(leans) == bars and all(lean is not None and lean < 0.0 for lean in leans)
+
+
+def _lean(model: Model, view: MarketView, symbol: str, at: datetime) -> float | None:
+    features = view.features(symbol, at)
+    return None if features is None else lean_of(model, features)
 
 
 def _quantity(
-    wish: _Wish,
+    share: float,
     *,
-    fraction: float,
+    whole: float,
     price: float,
     portfolio: Portfolio,
     symbol: str,
     limits: TradingSettings,
 ) -> int:
-    """Return whole shares to trade; 0 where the change isn't worth a trade."""
+    """Return whole shares to trade: what is held and the limits leave of the wish."""
     equity, held = float(portfolio.equity), float(portfolio.quantity(symbol))
-    smallest = SMALLEST_CHANGE * equity
-    if wish.action is Action.SELL:
-        kept = REDUCED_SHARE * fraction * equity / price if wish.strength == 1 else 0.0
-        sold = floor(max(held - kept, 0.0))
-        return sold if sold * price >= smallest or (wish.strength == 2 and sold) else 0
+    wanted = abs(share) * whole * equity
+    if share < 0.0:
+        return min(round(wanted / price), floor(held))
     gross = sum(abs(float(position.market_value)) for position in portfolio.positions)
     value = min(
-        fraction * equity - held * price,
+        wanted,
+        LIMIT_SHARE * float(limits.maximum_position_fraction) * equity - held * price,
         LIMIT_SHARE * float(limits.maximum_gross_exposure) * equity - gross,
-        max(BUYING_STEP * fraction * equity, smallest),
         0.98 * float(portfolio.buying_power),
         float(limits.maximum_order_value),
     )
-    return floor(value / price) if value >= smallest else 0
+    return floor(value / price) if value >= NARROWEST_BAND * whole * equity else 0
 
 
-def _wish_before(
-    model: Model, view: MarketView, symbol: str, at: datetime, limits: TradingSettings
-) -> _Wish:
-    """Return what the bar before `at` asked for."""
-    history = view.history(symbol, at, inclusive=False)
-    features = view.features(symbol, at, inclusive=False)
-    if features is None:
-        return _NOTHING
-    seen = outlook(model, features, float(history.close[-1]), limits)
-    return _NOTHING if seen is None else _wish(model, seen)
+def _gain(portfolio: Portfolio, symbol: str, price: float, volatility: float) -> float:
+    """Return the price against the average price paid, in volatilities; 0 without a holding."""
+    position = portfolio.position(symbol)
+    if position is None or position.quantity <= 0:
+        return 0.0
+    return (price / float(position.average_price) - 1.0) / volatility
 
 
 def propose(
@@ -107,36 +173,31 @@ def propose(
 ) -> TradingProposal | None:
     """Return a BUY or SELL proposal for a bar that the view holds, or None.
 
-    A position is built in steps and bought as long as the outlook asks for it; it is reduced, or
-    closed, when the outlook turns that far. None where the history is too short, the edge too
-    small, nothing is held to sell, or the change of the position isn't worth a trade.
+    None where the history is too short, the position is where the odds ask for it, the odds are
+    not with the trade, it isn't worth its cost, or the limits leave no room.
     """
     symbol, price = bar.symbol, float(bar.price)
     features = view.features(symbol, bar.observed_at)
     seen = None if features is None else outlook(model, features, price, limits)
-    if features is None or seen is None:
+    if features is None or seen is None or portfolio.equity <= 0:
         return None
-    wish = _wish(model, seen)
-    fraction = target_fraction(seen.volatility, model.specification.horizon_days, limits)
+    specification = model.specification
+    whole = target_fraction(seen.volatility, specification.horizon_days, limits)
+    held = float(portfolio.quantity(symbol)) * price / (whole * float(portfolio.equity))
+    gain = _gain(portfolio, symbol, price, seen.volatility)
+    wish = _wish(model, view, bar, seen, held=held, gain=gain)
+    if wish is None:
+        return None
     quantity = _quantity(
-        wish,
-        fraction=fraction,
-        price=price,
-        portfolio=portfolio,
-        symbol=symbol,
-        limits=limits,
+        wish.share, whole=whole, price=price, portfolio=portfolio, symbol=symbol, limits=limits
     )
-    if wish.action is Action.HOLD or quantity <= 0:
+    if quantity <= 0:
         return None
-    if wish.action is Action.SELL:
-        before = _wish_before(model, view, symbol, bar.observed_at, limits)
-        if before.action is Action.SELL and before.strength >= wish.strength:
-            return None
-    action, direction = wish.action, 1 if wish.action is Action.BUY else -1
+    direction = 1 if wish.share > 0.0 else -1
+    action = Action.BUY if direction > 0 else Action.SELL
     history = view.history(symbol, bar.observed_at)
     regime = volatility_regime(history)
     patterns = ", ".join(pattern.name for pattern in candlesticks(history))
-    specification = model.specification
     return TradingProposal(
         message_id=derive_id("proposal", bar.message_id, label),
         correlation_id=bar.message_id,
@@ -149,7 +210,7 @@ def propose(
         price_target=canonical(round(price * exp(seen.expected * seen.volatility), PLACES)),
         horizon_days=specification.horizon_days,
         rationale=(
-            f"{action} {quantity} {symbol}: expects "
+            f"{action} {quantity} {symbol}: {wish.reason}; expects "
             f"{seen.expected * seen.volatility * 1e4:+.0f} bps in "
             f"{specification.horizon_days} days, right with {seen.chance(direction):.1%}; "
             f"{described(seen.drivers)}; "

@@ -1,20 +1,32 @@
 """What the Market Analyst learns: the return of the next week, and whether a trade would pay."""
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as losses
 
-from agents.calibration import Knots, brier_score, fit_probability, knots, log_losses
+from agents.calibration import (
+    LOGIT_PER_VOLATILITY,
+    Knots,
+    brier_score,
+    fit_slope,
+    knots,
+    log_losses,
+    log_odds,
+    logistic,
+)
 from agents.learning.experiences import rewarded_states
 from agents.learning.loop import LearningSettings, Samples, fit
 from agents.learning.samples import HORIZON_DAYS, Panel
 from agents.learning.task import Lesson, Skill, draft
-from agents.market_analyst.judgement import DIRECTION, EXPECTED_RETURN, round_trip_cost
+from agents.market_analyst.judgement import DIRECTION, EXPECTED_RETURN, entry_cost
 from agents.model import Epoch, Model
 from agents.network import PolicyNetwork, tensor_of
 from agents.price_history import Floats
-from agents.scores import acceptance_threshold, score_knots
+from agents.scores import EVEN_CHANCE, score_knots
 from domain.settings import TradingSettings
 from domain.voting import AgentId
 
@@ -26,37 +38,33 @@ INPUTS = (
 )  # fmt: skip
 LEARNING = LearningSettings(seed=0, hidden_units=8, learning_rate=1e-3, weight_decay=0.1)
 
-#: The classic trend policy: expected return, in volatilities, per unit of input.
-_TREND = {
+#: The classic policy: expected return, in volatilities, per unit of input. Trend over a quarter and
+#: reversal within the week, as the literature has them (Jegadeesh and Titman 1993; Jegadeesh 1990
+#: and Lehmann 1990), each sized to be worth about a twentieth of a volatility per usual move.
+_POLICY = {
     "momentum_63": 0.06,
-    "directional_14": 0.30,
-    "macd_histogram": 0.10,
+    "directional_14": 0.15,
+    "distance_10": -0.05,
     "stochastic_14": -0.10,
     "sentiment": 0.20,
 }
-#: Logit of the direction per volatility of expected return (the normal's slope at 0).
-_LOGIT_PER_VOLATILITY = 1.6
 _EXPERIENCE_WEIGHT = 2.0
 #: A price around which the fee per share is a fair share of the cost.
 _USUAL_PRICE = 50.0
 #: Overlapping labels and moving together leave about one in twelve samples independent.
 _INDEPENDENT_SHARE = 1.0 / 12.0
-#: Least slope that calibration may give the expectation: it never inverts the model.
+#: Least slope that calibration may give the chances: it never inverts the model.
 _LEAST_SLOPE = 0.25
-#: Least edge after costs, in volatilities, that is worth a proposal.
-_LEAST_EDGE = 0.005
-#: Share of its own acceptance threshold below which the agent doesn't even propose.
-_LEAST_SUPPORT = 0.7
-#: Direction → share of the tuning days on which it is not proposed.
-_SHARES_WITHOUT_PROPOSAL = {1: 0.55, -1: 0.85}
+#: The chances are taken to lean at least this far in general: half a percent.
+_LEAST_LEAN = 0.005
 
 
 def policy(network: PolicyNetwork) -> None:
-    """Set the trend policy's weights."""
+    """Set the classic policy's weights."""
     weight = np.zeros((2, len(INPUTS)))
-    for name, value in _TREND.items():
+    for name, value in _POLICY.items():
         weight[EXPECTED_RETURN, INPUTS.index(name)] = value
-    weight[DIRECTION] = _LOGIT_PER_VOLATILITY * weight[EXPECTED_RETURN]
+    weight[DIRECTION] = LOGIT_PER_VOLATILITY * weight[EXPECTED_RETURN]
     network.set_policy(weight, np.zeros(2))
 
 
@@ -69,9 +77,10 @@ def learn(network: PolicyNetwork, lesson: Lesson, settings: LearningSettings) ->
     states, directions, rewards = rewarded_states(lesson.experiences, INPUTS, lesson.until)
     if len(states):
         volatility = np.exp(states[:, INPUTS.index("log_volatility_ewma")])
-        gross = rewards + round_trip_cost(lesson.limits, _USUAL_PRICE)
-        scaled = np.clip(directions * gross / (volatility * HORIZON_DAYS**0.5), -4.0, 4.0)
-        paid = np.where(directions > 0, rewards > 0, -gross > 0).astype(float)
+        cost = entry_cost(lesson.limits, _USUAL_PRICE)
+        moved = directions * (rewards + cost)
+        scaled = np.clip(moved / (volatility * HORIZON_DAYS**0.5), -4.0, 4.0)
+        paid = (moved > cost).astype(float)
         training = Samples(
             np.concatenate([training.inputs, states]),
             np.concatenate([training.targets, np.column_stack([scaled, paid])]),
@@ -94,7 +103,7 @@ def _loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def _samples(rows: Panel, limits: TradingSettings) -> Samples:
-    up = (rows.forward_return > round_trip_cost(limits, _USUAL_PRICE)).astype(float)
+    up = (np.expm1(rows.forward_return) > entry_cost(limits, _USUAL_PRICE)).astype(float)
     return Samples(rows.columns(INPUTS), np.column_stack([_scaled(rows), up]))
 
 
@@ -105,54 +114,69 @@ def _scaled(rows: Panel) -> Floats:
 
 
 def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
-    """Fit expectation, chances, the edges that are worth proposing, and the score."""
-    rows, limits = lesson.slices.tuning, lesson.limits
-    cost = round_trip_cost(limits, _USUAL_PRICE)
-    with torch.inference_mode():
-        outputs: Floats = network(tensor_of(rows.columns(INPUTS))).numpy()
-    volatility = np.exp(rows.columns(("log_volatility_ewma",))[:, 0]) * HORIZON_DAYS**0.5
-    expected = _fit_expectation(outputs[:, EXPECTED_RETURN], _scaled(rows))
-    calibrations = {
-        "expected": expected,
-        "up": fit_probability(outputs[:, DIRECTION], rows.forward_return > cost),
-        "down": fit_probability(-outputs[:, DIRECTION], -rows.forward_return > cost),
-    }
-    expectation: Floats = np.interp(outputs[:, EXPECTED_RETURN], expected.x, expected.y)
-    edges = {1: expectation - cost / volatility, -1: -expectation - cost / volatility}
-    worth = {
-        side: max(_LEAST_EDGE, float(np.quantile(edges[side], share)))
-        for side, share in _SHARES_WITHOUT_PROPOSAL.items()
-    }
-    supports = np.concatenate([edges[side][edges[side] >= worth[side]] for side in (1, -1)])
-    gains = np.concatenate(
-        [(side * rows.forward_return - cost)[edges[side] >= worth[side]] for side in (1, -1)]
-    )
-    acceptance = acceptance_threshold(supports, gains)
-    least = {side: round(max(edge, _LEAST_SUPPORT * acceptance), 6) for side, edge in worth.items()}
+    """Fit the chances, how far they usually lean, and the score."""
+    past, tuning = lesson.slices.training, lesson.slices.tuning
+    cost = entry_cost(lesson.limits, _USUAL_PRICE)
+    known: Floats = np.expm1(np.concatenate([past.forward_return, tuning.forward_return]))
+    recent: Floats = np.expm1(tuning.forward_return)
+    raw, lately = _directions(network, past), _directions(network, tuning)
+    center = float(np.concatenate([raw, lately]).mean())
+    rising = _fit_chance(lately - center, recent > cost, base=float((known > cost).mean()))
+    falling = _fit_chance(center - lately, -recent > cost, base=float((-known > cost).mean()))
+    up, down = rising.around(center), falling.around(-center)
+    everything = np.concatenate([raw, lately])
+    chances = np.interp(everything, up.x, up.y), np.interp(-everything, down.x, down.y)
+    supports: Floats = np.maximum(*chances) - EVEN_CHANCE
+    lean = float(((chances[0] - chances[1]) / 2.0).std())
     return draft(
         AgentId.MARKET_ANALYST,
         INPUTS,
         network,
         lesson,
-        calibrations=calibrations,
-        constants={"buy_at_edge": least[1], "sell_at_edge": least[-1]},
-        score=score_knots(supports, indifferent=0.0, acceptance=acceptance),
+        calibrations={"up": up, "down": down},
+        constants={
+            "usual_lean": round(max(lean, _LEAST_LEAN), 6),
+            "usual_expectation": round(
+                log_odds(EVEN_CHANCE + max(lean, _LEAST_LEAN)) / LOGIT_PER_VOLATILITY, 6
+            ),
+        },
+        score=score_knots(supports, 0.0),
     )
 
 
-def _fit_expectation(raw: Floats, returns: Floats) -> Knots:
-    """Fit expected return beyond the usual drift = slope × (raw - median).
+def _directions(network: PolicyNetwork, rows: Panel) -> Floats:
+    with torch.inference_mode():
+        outputs: Floats = network(tensor_of(rows.columns(INPUTS))).numpy()
+    return outputs[:, DIRECTION]
 
-    The slope has a normal prior (½ ± ½) and counts only independent samples; it stays above a
-    quarter, so that calibration can damp the model but not turn it around.
+
+class _Chance(NamedTuple):
+    base: float
+    slope: float
+    reach: float
+
+    def around(self, center: float) -> Knots:
+        """Return raw log odds → chance, the base rate standing at `center`."""
+        distances: Floats = np.linspace(-self.reach, self.reach, 17)
+        chances = logistic(log_odds(self.base) + self.slope * distances)
+        return knots(list(zip((center + distances).tolist(), chances.tolist(), strict=True)))
+
+
+def _fit_chance(distances: Floats, paid: NDArray[np.bool_], *, base: float) -> _Chance:
+    """Fit the chance of a direction by its distance from the usual log odds.
+
+    The base rate lies half-way between even odds and how often such trades paid in all that is
+    known: the symbols were chosen by who lived to be chosen, so their drift is half believed. The
+    slope has a normal prior, 1 ± ½ (the model states log odds; the tuning days may correct
+    them), and counts only independent samples; it stays above a quarter, so that calibration can
+    damp the model but not turn it around.
     """
-    center = float(np.median(raw))
-    spread = raw - center
-    information = float((spread**2).sum()) * _INDEPENDENT_SHARE
-    moment = float((spread * (returns - returns.mean())).sum()) * _INDEPENDENT_SHARE
-    slope = max((moment + 0.5 * 4.0) / (information + 4.0), _LEAST_SLOPE)
-    reach = max(float(np.abs(spread).max()), 1e-3)
-    return knots([(center - reach, -slope * reach), (center, 0.0), (center + reach, slope * reach)])
+    base = (base + EVEN_CHANCE) / 2.0
+    slope = fit_slope(
+        distances, paid, base=base, independent_share=_INDEPENDENT_SHARE,
+        prior=1.0, deviation=0.5, least=_LEAST_SLOPE,
+    )  # fmt: skip
+    return _Chance(base, slope, max(float(np.quantile(np.abs(distances), 0.995)), 1e-3))
 
 
 def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:
@@ -160,15 +184,14 @@ def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:
     outputs = model.predict(rows.columns(INPUTS))
     calibrations = model.specification.calibrations
     chance = np.interp(outputs[:, DIRECTION], *calibrations["up"])
-    expected = np.interp(outputs[:, EXPECTED_RETURN], *calibrations["expected"])
-    paid = rows.forward_return > round_trip_cost(limits, _USUAL_PRICE)
+    paid = np.expm1(rows.forward_return) > entry_cost(limits, _USUAL_PRICE)
     return Skill(
         rows.symbols.tolist(),
         rows.times.tolist(),
         {
             "brier": (chance - paid) ** 2,
             "log_loss": log_losses(chance, paid),
-            "return_product": expected * _scaled(rows),
+            "return_product": outputs[:, EXPECTED_RETURN] * _scaled(rows),
         },
     )
 
@@ -176,7 +199,7 @@ def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:
 def summary(model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:
     """Return the information coefficient, and what the base rate alone would have scored."""
     outputs = model.predict(rows.columns(INPUTS))
-    paid = rows.forward_return > round_trip_cost(limits, _USUAL_PRICE)
+    paid = np.expm1(rows.forward_return) > entry_cost(limits, _USUAL_PRICE)
     base = np.full(rows.rows, paid.mean())
     raw = outputs[:, EXPECTED_RETURN]
     together = float(np.corrcoef(raw, _scaled(rows))[0, 1]) if raw.std() > 1e-12 else 0.0

@@ -80,11 +80,12 @@ def _covariance(returns: Floats, volatilities: Floats) -> Floats:
 
 
 def assess(model: Model, case: Case) -> Assessment | Abstention:
-    """Judge a proposal by its marginal utility per unit traded, in basis points.
+    """Judge a proposal by its marginal utility per unit traded, in volatilities of the horizon.
 
     Utility over the review period: the proposal's own view (target against reference, shrunk)
     minus half the risk aversion times the squared tracking risk against the target weights;
-    the cost of the trade is taken off. The chance is that the trade earns after costs.
+    the cost of the trade is taken off. The chance is that this utility, with the return that then
+    comes in the view's place, is positive.
     """
     proposal, constants = case.proposal, model.specification.constants
     allocation = target_allocation(model, case)
@@ -110,7 +111,8 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
         daily_volatility=sqrt(float(allocation.covariance[own, own])),
         participation=0.0,
     )
-    support = round(toward + view - cost, PLACES)
+    horizon = sqrt(float(allocation.covariance[own, own]) * constants["review_days"])
+    support = round((toward + view - cost) / (horizon * BASIS_POINTS), PLACES)
     target = float(allocation.weights[own])
     return Assessment(
         support=support,
@@ -122,11 +124,12 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
             f"{-cost:+.1f} bps cost per unit traded."
         ),
         measures={
-            "marginal_utility_bps": support,
+            "marginal_utility_bps": toward + view - cost,
             "toward_target_bps": toward,
             "view_bps": view,
             "cost_bps": cost,
             "target_weight": target,
             "weight_after": after.get(proposal.symbol, 0.0),
         },
+        bound=-toward / BASIS_POINTS,
     )

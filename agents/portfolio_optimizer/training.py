@@ -11,10 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from agents.calibration import chance_at_most
 from agents.exposure import BASIS_POINTS, cost_bps
 from agents.learning.loop import LearningSettings, Loss, Samples, fit
 from agents.learning.samples import HORIZON_DAYS, Panel
-from agents.learning.task import Lesson, Skill, draft, judged, score_and_confidence
+from agents.learning.task import Lesson, Skill, draft, judged, score_from
 from agents.model import Epoch, Model
 from agents.network import PolicyNetwork
 from agents.portfolio_optimizer.judgement import allocation_weights, assess
@@ -110,18 +111,20 @@ def _cost(limits: TradingSettings) -> float:
 
 
 def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
-    """Fit score and confidence on what trial trades earned after costs."""
+    """Fit confidence on how far returns lie from what was expected of them, and the score.
+
+    Surprises are taken as symmetric, buyers' as likely as sellers': the drift of a few years is
+    none of this agent's knowledge, and the view that it adds is the proposal's.
+    """
     uncalibrated = draft(AgentId.PORTFOLIO_OPTIMIZER, INPUTS, network, lesson, constants=CONSTANTS)
-    trials = lesson.trials()
-    found = judged(trials, lambda trial: assess(uncalibrated, trial.case))
-    earned = trials.directions() * np.expm1(trials.column(trials.panel.forward_return))
-    gains = earned[found.places] - _cost(lesson.limits)
-    score, confidence = score_and_confidence(
-        found.supports, gains, lambda _: gains > 0.0, prior_slope=0.1
-    )
+    rows = lesson.slices.tuning
+    volatility = np.exp(rows.columns(("log_volatility_ewma",))[:, 0]) * HORIZON_DAYS**0.5
+    surprises = (np.expm1(rows.forward_return) - np.expm1(rows.forward_return).mean()) / volatility
+    confidence = chance_at_most(np.concatenate([surprises, -surprises]))
+    trials = judged(lesson.trials(), lambda trial: assess(uncalibrated, trial.case))
     return draft(
-        AgentId.PORTFOLIO_OPTIMIZER, INPUTS, network, lesson,
-        constants=CONSTANTS, score=score, confidence=confidence,
+        AgentId.PORTFOLIO_OPTIMIZER, INPUTS, network, lesson, constants=CONSTANTS,
+        score=score_from(trials.supports, confidence), confidence=confidence,
     )  # fmt: skip
 
 

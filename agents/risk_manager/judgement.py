@@ -1,7 +1,7 @@
 """The Risk Manager's vote: how much of the risk budget is used once the trade is done."""
 
 from collections.abc import Callable
-from math import exp, sqrt
+from math import exp, log, sqrt
 
 import numpy as np
 
@@ -13,6 +13,14 @@ from agents.risk_manager.value_at_risk import ValueAtRisk, value_at_risk
 
 _RETURN_DAYS = 500
 _FEWEST_DAYS = 40
+#: Share of the limit on value at risk that one position alone may use.
+ALONE_SHARE = 0.25
+#: 99 % quantile of the normal distribution.
+_QUANTILE = 2.3263
+#: Below this share of the budget it makes no difference how little is used.
+_LEAST_USED = 0.05
+#: Support, in log multiples of the forecast, of a trade that takes risk off: as if half was used.
+_RELIEF = log(2.0)
 
 #: Symbol → daily volatility, or None where it is not known.
 Volatility = Callable[[str], float | None]
@@ -50,29 +58,41 @@ def portfolio_risk(
     )
 
 
-def headroom(before: Utilisation, after: Utilisation) -> float:
-    """Return the free part of the tightest limit, plus what the trade itself sets free.
+def share_used(weights: dict[str, float], case: Case, after: Utilisation, own: float) -> float:
+    """Return the used share of the tighter of two risk budgets.
 
-    A trade that leads out of a breach is supported, even where it doesn't lead out all the way.
+    The portfolio's value at risk, and a quarter of its limit for the proposal's symbol alone: four
+    times a position's value at risk is what sixteen uncorrelated, or five positions correlated to
+    three quarters, come to together.
+
+    Parameters
+    ----------
+    own
+        Daily volatility of the proposal's symbol.
     """
-    freed = before.highest - after.highest
-    free = 1.0 - after.highest
-    return min(1.0, max(free, 0.0) + freed) if freed > 0.0 else free
+    symbol, limit = case.proposal.symbol, float(case.limits.maximum_value_at_risk)
+    alone = abs(weights.get(symbol, 0.0)) * _QUANTILE * own
+    return max(after.value_at_risk, alone / (ALONE_SHARE * limit), _LEAST_USED)
 
 
 def assess(model: Model, case: Case) -> Assessment | Abstention:
-    """Judge a proposal by the headroom it leaves; a breach that it causes is vetoed.
+    """Judge a proposal by the volatility that the limits have room for once it is done.
 
-    The chance is that the headroom, measured with the volatility that then comes, stays above
-    what the agent accepts.
+    The chance is that the volatility that then comes stays below that. A breach of a hard limit
+    that the trade causes is vetoed; a trade that takes risk off where too much is used is
+    accepted as such, without a claim on what comes.
     """
     return assess_with(model, case, forecast_volatility(model, case))
 
 
 def assess_with(model: Model, case: Case, volatility: Volatility) -> Assessment | Abstention:
-    """Judge a proposal under the given volatilities: forecast ones, or those that came."""
+    """Judge a proposal under the given forecasts of volatility."""
     proposal, limits = case.proposal, case.limits
+    own = volatility(proposal.symbol)
+    if own is None:
+        return Abstention(f"history of {proposal.symbol} is too short for a volatility forecast")
     used: list[Utilisation] = []
+    shares: list[float] = []
     risk: ValueAtRisk | None = None
     for weights in (weights_before(proposal.portfolio), weights_after(proposal)):
         measured = portfolio_risk(weights, case, volatility)
@@ -80,21 +100,25 @@ def assess_with(model: Model, case: Case, volatility: Volatility) -> Assessment 
             return measured
         risk = measured
         used.append(utilisation(weights, proposal.symbol, risk, limits))
+        shares.append(share_used(weights, case, used[-1], own))
     before, after = used
-    support = round(headroom(before, after), PLACES)
     breached = after.highest > 1.0 and after.highest > before.highest
+    relieves = 1.0 < shares[1] < shares[0] and not breached
+    support = round(_RELIEF if relieves else -log(shares[1]), PLACES)
     cvar = risk.historical_cvar if risk else 0.0
     worst = risk.worst if risk else 0.0
     return Assessment(
         support=support,
-        chance=model.specification.confidence(support),
+        chance=0.0 if breached else model.specification.confidence(support),
         rationale=(
             f"After the trade {after.binding} stands at {after.highest:.1%} of its limit "
-            f"({before.highest:.1%} before); 1-day 99% VaR {worst:.2%} of equity, "
-            f"expected shortfall {cvar:.2%}."
+            f"({before.highest:.1%} before); 1-day 99% VaR {worst:.2%} of equity, expected "
+            f"shortfall {cvar:.2%}; forecast volatility {own:.2%} a day, room for "
+            f"{own / shares[1]:.2%}."
         ),
         measures={
-            "headroom": support,
+            "risk_budget_used": shares[1],
+            "forecast_volatility": own,
             "value_at_risk": worst,
             "expected_shortfall": cvar,
             "portfolio_volatility": risk.volatility if risk else 0.0,
@@ -103,4 +127,5 @@ def assess_with(model: Model, case: Case, volatility: Volatility) -> Assessment 
             "value_at_risk_utilisation": after.value_at_risk,
         },
         veto=after.binding if breached else "",
+        bound=None if breached or relieves else own / shares[1],
     )

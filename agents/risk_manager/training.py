@@ -6,15 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from agents.assessment import Abstention, Assessment
+from agents.calibration import chance_at_most
 from agents.learning.loop import LearningSettings, Samples, fit
 from agents.learning.samples import Panel
-from agents.learning.task import Lesson, Skill, draft, judged, score_and_confidence
-from agents.learning.trials import Trial, Trials
+from agents.learning.task import Lesson, Skill, draft, judged, score_from
 from agents.model import Epoch, Model
 from agents.network import PolicyNetwork
 from agents.price_history import Floats
-from agents.risk_manager.judgement import Volatility, assess_with, forecast_volatility
+from agents.risk_manager.judgement import assess
 from domain.settings import TradingSettings
 from domain.voting import AgentId
 
@@ -25,8 +24,6 @@ INPUTS = (
 LEARNING = LearningSettings(seed=0, hidden_units=12, learning_rate=2e-3, weight_decay=1e-2)
 
 _EWMA = INPUTS.index("log_volatility_ewma")
-#: One breach in this many trials is what the agent tolerates.
-_TOLERATED = 0.05
 
 
 def policy(network: PolicyNetwork) -> None:
@@ -58,36 +55,16 @@ def qlike(realised: Floats, log_forecast: Floats) -> Floats:
 
 
 def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
-    """Fit score and confidence: headroom by forecast against headroom by what then came."""
+    """Fit confidence on how far the volatility that came lay from the forecast, and the score."""
     uncalibrated = draft(AgentId.RISK_MANAGER, INPUTS, network, lesson)
-    trials = lesson.trials()
-    forecast = judged(trials, lambda trial: _assess(uncalibrated, trial))
-    realised = judged(trials, lambda trial: assess_with(
-        uncalibrated, trial.case, realised_volatility(trials, uncalibrated, trial)
-    ))  # fmt: skip
-    gains = np.where(realised.supports >= 0.0, _TOLERATED, _TOLERATED - 1.0)
-    score, confidence = score_and_confidence(
-        forecast.supports, gains, lambda accepted: realised.supports >= accepted, prior_slope=2.0
-    )
-    return draft(AgentId.RISK_MANAGER, INPUTS, network, lesson, score=score, confidence=confidence)
-
-
-def _assess(model: Model, trial: Trial) -> Assessment | Abstention:
-    return assess_with(model, trial.case, forecast_volatility(model, trial.case))
-
-
-def realised_volatility(trials: Trials, model: Model, trial: Trial) -> Volatility:
-    """Return the volatility that came after a trial; the forecast where it isn't known."""
-    forecast = forecast_volatility(model, trial.case)
-    time = int(trials.panel.times[trial.row])
-
-    def volatility(symbol: str) -> float | None:
-        row = trials.row(symbol, time)
-        if row is None:
-            return forecast(symbol)
-        return float(np.sqrt(trials.panel.forward_variance[row]))
-
-    return volatility
+    rows = lesson.slices.tuning
+    forecast = uncalibrated.predict(rows.columns(INPUTS))[:, 0]
+    confidence = chance_at_most(0.5 * (np.log(rows.forward_variance) - forecast))
+    trials = judged(lesson.trials(), lambda trial: assess(uncalibrated, trial.case))
+    return draft(
+        AgentId.RISK_MANAGER, INPUTS, network, lesson,
+        score=score_from(trials.supports, confidence), confidence=confidence,
+    )  # fmt: skip
 
 
 def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:  # noqa: ARG001

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.calibration import brier_score, constant, fit_probability, knots, log_losses
+from agents.calibration import (
+    brier_score,
+    chance_at_most,
+    constant,
+    fit_slope,
+    knots,
+    log_losses,
+    log_odds,
+    logistic,
+)
 
 
 def test_knots_interpolate_and_hold_their_ends():
@@ -20,25 +29,39 @@ def test_knots_rise_strictly_in_x(values):
     assert all(a < b for a, b in pairwise(x))
 
 
-def test_a_planted_logistic_is_found():
+def fitted(distances, outcomes, **changes):
+    options = {"independent_share": 1.0, "prior": 1.0, "deviation": 0.5, "least": 0.25}
+    return fit_slope(distances, outcomes, base=0.6, **(options | changes))
+
+
+def planted(slope, count=20_000):
     random = np.random.default_rng(2)
-    values = random.standard_normal(20_000)
-    outcomes = random.random(20_000) < 1 / (1 + np.exp(-(0.4 + 1.2 * values)))
-    fitted = fit_probability(values, outcomes)
-    for value in (-1.0, 0.0, 1.0):
-        assert fitted(value) == pytest.approx(1 / (1 + np.exp(-(0.4 + 1.2 * value))), abs=0.02)
+    distances = random.standard_normal(count)
+    return distances, random.random(count) < logistic(log_odds(0.6) + slope * distances)
 
 
-def test_a_probability_never_falls_as_support_rises():
-    random = np.random.default_rng(2)
-    values = random.standard_normal(2_000)
-    outcomes = random.random(2_000) < 1 / (1 + np.exp(2 * values))
-    assert fit_probability(values, outcomes).y == pytest.approx((outcomes.mean(),), abs=1e-3)
+def test_a_planted_slope_is_found():
+    assert fitted(*planted(1.7)) == pytest.approx(1.7, abs=0.06)
 
 
-@pytest.mark.parametrize("values", [np.zeros(100), np.arange(5.0)])
-def test_without_spread_or_samples_it_is_the_base_rate(values):
-    assert len(fit_probability(values, values > 2).y) == 1
+def test_a_chance_never_falls_as_support_rises():
+    assert fitted(*planted(-2.0)) == 0.25
+
+
+def test_few_independent_samples_leave_the_prior():
+    assert fitted(*planted(1.7), independent_share=1e-6) == pytest.approx(1.0, abs=0.01)
+
+
+def test_log_odds_and_logistic_are_inverse():
+    assert logistic(np.array([log_odds(0.3)])) == pytest.approx(0.3)
+
+
+def test_the_chance_of_an_error_is_its_share_among_those_seen():
+    errors = np.random.default_rng(4).standard_normal(50_000)
+    chance = chance_at_most(errors)
+    for x, share in ((0.0, 0.5), (1.0, 0.8413), (-1.0, 0.1587)):
+        assert chance(x) == pytest.approx(share, abs=0.01)
+    assert (chance(-99.0), chance(99.0)) == (0.01, 0.99)
 
 
 def test_losses_are_those_of_the_definitions():

@@ -8,7 +8,7 @@ from domain.experience import Experience
 from domain.voting import Action, AgentId, Outcome
 
 
-def lived(number, *, score=80, ppm=800_000, reward="0.01", agent="execution"):
+def lived(number, *, score=80, ppm=800_000, reward="0.01", agent="market_analyst"):
     return Experience(
         message_id=str(number),
         correlation_id="",
@@ -28,7 +28,7 @@ def lived(number, *, score=80, ppm=800_000, reward="0.01", agent="execution"):
 
 
 def test_verdicts_are_counted_by_what_came_true():
-    realised = RealisedCalibration(AgentId.EXECUTION)
+    realised = RealisedCalibration(AgentId.MARKET_ANALYST)
     assert (realised.hit_rate, realised.mean_confidence, realised.brier) == (0.0, 0.0, 0.0)
     realised.add(lived(1))
     realised.add(lived(2, reward="-0.01"))
@@ -39,8 +39,14 @@ def test_verdicts_are_counted_by_what_came_true():
 
 
 def test_an_experience_counts_once_and_only_where_the_agent_voted():
-    realised = RealisedCalibration(AgentId.EXECUTION)
+    realised = RealisedCalibration(AgentId.MARKET_ANALYST)
     assert realised.add(lived(1))
     assert not realised.add(lived(1))
     assert not realised.add(lived(2, agent="risk_manager"))
     assert realised.verdicts == 1
+
+
+def test_a_vote_whose_claim_the_experience_cannot_judge_does_not_count():
+    realised = RealisedCalibration(AgentId.EXECUTION)
+    assert not realised.add(lived(1, agent="execution"))
+    assert realised.verdicts == 0

@@ -1,41 +1,45 @@
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.scores import HIGHEST, LOWEST, acceptance_threshold, score_knots, score_of
+from agents.calibration import constant, knots
+from agents.scores import HIGHEST, LOWEST, even_support, score_knots, score_of
 
 SUPPORTS = np.linspace(-1.0, 3.0, 101)
 
 
-def test_the_threshold_is_where_accepting_gained_most():
-    gains = np.where(np.quantile(SUPPORTS, 0.3) <= SUPPORTS, 1.0, -1.0)
-    assert acceptance_threshold(SUPPORTS, gains) == pytest.approx(np.quantile(SUPPORTS, 0.3))
-
-
-def test_of_equal_thresholds_the_most_lenient_is_taken():
-    assert acceptance_threshold(SUPPORTS, np.zeros(101)) == pytest.approx(
-        np.quantile(SUPPORTS, 0.1)
-    )
-
-
-def test_50_is_indifferent_and_75_the_threshold():
-    scale = score_knots(SUPPORTS, indifferent=0.0, acceptance=1.0)
-    assert score_of(0.0, scale) == 50
-    assert score_of(0.5, scale) == round(62.5)
-    assert score_of(1.0, scale) == 75
-    assert score_of(99.0, scale) == HIGHEST
-    assert score_of(-99.0, scale) == LOWEST
-
-
-@given(
-    acceptance=st.floats(0.001, 2),
-    one=st.floats(-5, 5),
-    other=st.floats(-5, 5),
+@pytest.mark.parametrize(
+    ("points", "expected"),
+    [
+        ([(-1.0, 0.2), (1.0, 0.6)], 0.5),
+        ([(-1.0, 0.55), (1.0, 0.6)], -1.0),
+        ([(-1.0, 0.2), (1.0, 0.4)], 1.0),
+    ],
 )
-def test_scores_rise_with_support_and_accept_from_the_threshold_only(acceptance, one, other):
-    scale = score_knots(SUPPORTS, indifferent=0.0, acceptance=acceptance)
-    low, high = sorted((one, other))
-    assert score_of(low, scale) <= score_of(high, scale)
-    assume(abs(one - acceptance) > 2e-6)
-    assert (score_of(one, scale) >= 75) == (one > acceptance)
+def test_the_even_support_is_where_the_chance_is_one_half(points, expected):
+    assert even_support(knots(points)) == pytest.approx(expected)
+
+
+def test_without_knowledge_there_is_no_crossing():
+    assert even_support(constant(0.7)) == 0.0
+
+
+def test_75_is_the_threshold_and_an_objection_falls_faster():
+    scale = score_knots(SUPPORTS, 1.0)
+    assert scale(1.0) == 75
+    assert scale(99.0) == HIGHEST
+    assert scale(-99.0) == LOWEST
+    assert scale(1.0) - scale(0.8) > scale(1.2) - scale(1.0)
+
+
+@given(one=st.floats(-5, 5), other=st.floats(-5, 5), accepts=st.booleans())
+def test_scores_rise_with_support_and_stay_on_the_verdicts_side(one, other, accepts):
+    scale = score_knots(SUPPORTS, 0.3)
+    low, high = (score_of(s, scale, accepts=accepts) for s in sorted((one, other)))
+    assert low <= high
+    assert (low >= 75) == (high >= 75) == accepts
+
+
+def test_one_firm_objection_rejects_or_goes_to_review_by_how_warmly_others_accept():
+    assert np.var([LOWEST, 78, 78, 78]) < 40 < np.var([LOWEST, 80, 80, 80])

@@ -8,7 +8,7 @@ from agents.market_view import MarketView
 from agents.voting import vote
 from domain.messages import decode, encode
 from domain.money import canonical
-from domain.voting import MILLION, Action, AgentId
+from domain.voting import BOUND, MILLION, Action, AgentId
 
 
 @pytest.fixture
@@ -61,6 +61,34 @@ def test_a_vote_is_in_range_explained_and_of_this_model(agent, view, proposal_of
         proposal.correlation_id,
         proposal.message_id,
     )
+
+
+@pytest.mark.parametrize("agent", AgentId)
+@pytest.mark.parametrize("action", [Action.BUY, Action.SELL])
+def test_no_verdict_is_likelier_wrong_than_right(agent, action, view, world, cast):
+    for edge in (-0.02, 0.0005, 0.001, 0.02):
+        for days in range(0, 40, 8):
+            proposal = world.proposal_of(
+                at=world.until - timedelta(days=days),
+                edge=edge,
+                action=action,
+                held=(("AAA", 0.2),),
+            )
+            ballot = cast(agent, view, proposal)
+            assert ballot.confidence >= 0.5
+
+
+@pytest.mark.parametrize("agent", [a for a in AgentId if a is not AgentId.MARKET_ANALYST])
+def test_a_vote_carries_what_it_is_held_against(agent, view, proposal_of, cast):
+    assert BOUND in cast(agent, view, proposal_of()).risk_assessment
+
+
+def test_a_veto_is_a_fact_and_carries_no_bound(view, proposal_of, cast):
+    ballot = cast(AgentId.RISK_MANAGER, view, proposal_of(fraction=0.5))
+    assert ballot.veto
+    assert ballot.score < 75
+    assert ballot.confidence == 1.0
+    assert BOUND not in ballot.risk_assessment
 
 
 @pytest.mark.parametrize("agent", AgentId)

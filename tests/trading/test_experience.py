@@ -77,6 +77,19 @@ def test_states_votes_and_credit(make):
     assert sum(experience.agent_contributions.values()) == experience.reward
 
 
+def test_what_came_is_kept_with_what_votes_held_it_against(make):
+    decision = make.decision(make.bar(0), outcome=Outcome.REJECT, horizon_days=2)
+    first, *others = decision.counted
+    bound = replace(first, risk_assessment={"bound": D("0.02")})
+    decision = replace(decision, counted=(bound, *others))
+    bars = [make.bar(1, "104", open="101", high="105", low="100"), make.bar(2, "110")]
+    (experience,) = matured(make, decision, bars)
+    assert experience.bounds == {first.agent_id: D("0.02")}
+    # √((0.04² + (110/104 - 1)²) / 2); 2 bps + impact 0.1 · 0.02 · 0.01 + fee 0.0035/101.
+    assert float(experience.realised["volatility"]) == pytest.approx(0.0496407, abs=1e-6)
+    assert float(experience.realised["entry_cost"]) == pytest.approx(2.5465e-4, abs=1e-8)
+
+
 def test_nothing_is_learnt_from_a_hold(make):
     decision = make.decision(make.bar(0), Action.HOLD, "0", outcome=Outcome.REJECT)
     assert matured(make, decision, [make.bar(day) for day in range(1, 9)]) == []

@@ -44,8 +44,19 @@ def test_a_trade_toward_the_target_gains_and_one_past_it_loses(classics, case_of
 
 def test_the_proposals_own_view_counts_in_its_direction(classics, case_of):
     model = classics[AgentId.PORTFOLIO_OPTIMIZER].model
-    supports = [assess(model, case_of(edge=edge)).support for edge in (-0.01, 0.0, 0.01)]
-    assert np.diff(supports) == pytest.approx([100.0, 100.0], abs=0.1)
+    verdicts = [assess(model, case_of(edge=edge)) for edge in (-0.01, 0.0, 0.01)]
+    utilities = [verdict.measures["marginal_utility_bps"] for verdict in verdicts]
+    assert np.diff(utilities) == pytest.approx([100.0, 100.0], abs=0.1)
+    supports = [verdict.support for verdict in verdicts]
+    assert supports == sorted(supports)
+
+
+def test_it_accepts_where_utility_is_positive_and_is_held_to_what_that_takes(classics, case_of):
+    model = classics[AgentId.PORTFOLIO_OPTIMIZER].model
+    for edge in (-0.03, -0.01, 0.0, 0.01, 0.03):
+        verdict = assess(model, case_of(edge=edge))
+        assert (verdict.chance > 0.5) == (verdict.support > 0.0)
+        assert verdict.bound == pytest.approx(-verdict.measures["toward_target_bps"] / 1e4)
 
 
 def test_a_symbol_without_history_is_an_abstention(classics, view, bars, limits, proposal_of):

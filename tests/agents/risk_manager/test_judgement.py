@@ -22,7 +22,6 @@ def judged(classics, view, until, limits, proposal_of):
 def test_support_falls_as_the_trade_grows(judged):
     supports = [judged(fraction=share).support for share in (0.05, 0.15, 0.25)]
     assert supports == sorted(supports, reverse=True)
-    assert all(0 < support < 1 for support in supports)
 
 
 def test_a_breach_that_the_trade_causes_is_vetoed_by_name(judged):
@@ -35,6 +34,24 @@ def test_a_sale_out_of_a_breach_is_never_vetoed(judged):
     verdict = judged(action=Action.SELL, fraction=0.1, held=(("AAA", 0.5),))
     assert verdict.veto == ""
     assert verdict.support > judged(fraction=0.29).support
+
+
+def test_room_is_what_the_forecast_may_be_multiplied_with(judged):
+    verdict = judged(fraction=0.2)
+    measures = verdict.measures
+    assert verdict.bound == pytest.approx(
+        measures["forecast_volatility"] / measures["risk_budget_used"]
+    )
+    assert verdict.chance > 0.5
+
+
+def test_taking_risk_off_is_accepted_as_a_fact(classics, view, until, limits, proposal_of):
+    tight = limits.model_copy(update={"maximum_value_at_risk": type(limits.price_collar)("0.002")})
+    proposal = proposal_of(action=Action.SELL, fraction=0.05, held=(("AAA", 0.25),))
+    verdict = assess(classics[AgentId.RISK_MANAGER].model, Case(view, proposal, until, tight))
+    assert verdict.measures["risk_budget_used"] > 1
+    assert verdict.chance > 0.5
+    assert verdict.bound is None
 
 
 def test_a_value_at_risk_beyond_its_limit_is_vetoed(classics, view, until, limits, proposal_of):
