@@ -18,6 +18,7 @@ from agents.calibration import (
     log_odds,
     logistic,
 )
+from agents.indicators import FEATURE_NAMES
 from agents.learning.experiences import rewarded_states
 from agents.learning.loop import LearningSettings, Samples, fit
 from agents.learning.samples import HORIZON_DAYS, Panel
@@ -30,12 +31,8 @@ from agents.scores import EVEN_CHANCE, score_knots
 from domain.settings import TradingSettings
 from domain.voting import AgentId
 
-INPUTS = (
-    "return_1", "return_5", "momentum_21", "momentum_63", "rsi_14", "macd_histogram", "adx_14",
-    "directional_14", "bollinger_b", "stochastic_14", "money_flow_14", "volume_slope_21",
-    "volume_score_21", "distance_10", "distance_50", "drawdown_63", "log_volatility_5",
-    "log_volatility_ewma", "log_range_5", "relative_volume_5", "sentiment",
-)  # fmt: skip
+#: It reads every feature, so a new indicator is learned from at the next training.
+INPUTS = FEATURE_NAMES
 LEARNING = LearningSettings(seed=0, hidden_units=8, learning_rate=1e-3, weight_decay=0.1)
 
 #: The classic policy: expected return, in volatilities, per unit of input. Trend over a quarter and
