@@ -299,7 +299,7 @@ def test_retraining_without_experiences_or_champion_says_what_is_missing(
         run_retraining(with_ledger, ANALYST)
 
 
-def test_retraining_learns_from_the_first_half_and_is_tested_on_the_second(copied, ledger_url):
+def test_retraining_learns_from_the_first_quarter_and_is_tested_on_the_rest(copied, ledger_url):
     settings = copied.model_copy(update={"ledger_url": SecretStr(ledger_url)})
     messages = lived(settings)
     asyncio.run(record(ledger_url, messages))
