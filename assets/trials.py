@@ -6,6 +6,7 @@ them; that number, never one typed in, is what a deflated Sharpe ratio needs.
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 from domain.voting import AgentId
@@ -50,8 +51,21 @@ def trial(
     """Open a trial; it ends FINISHED, or FAILED if the block raises."""
     tags = {_AGENT: agent.value, "quorum.kind": kind, DAGSTER_RUN: mlflow.dagster_run_id}
     with mlflow.start_run(nested=True, run_name=f"{agent} {kind}", tags=tags) as run:
-        mlflow.log_params(dict(parameters))
-        yield Trial(mlflow, run.info.run_id)
+        try:
+            mlflow.log_params(dict(parameters))
+            yield Trial(mlflow, run.info.run_id)
+        except BaseException as problem:
+            release(problem)
+            raise
+
+
+def release(problem: BaseException) -> None:
+    """Let go of what the interrupted calls held, so that the run can be ended.
+
+    Ctrl-C in the middle of a query leaves its cursor in the traceback, and the cursor's lock keeps
+    MLflow from writing that the run is over.
+    """
+    clear_frames(problem.__traceback__)
 
 
 def trials_of(mlflow: Any, agent: AgentId) -> int:  # noqa: ANN401

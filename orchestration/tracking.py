@@ -8,7 +8,7 @@ from warnings import catch_warnings, simplefilter
 import dagster as dg
 
 from adapters.model_registry import mlflow_folder, mlflow_uri
-from assets.trials import DAGSTER_RUN, EXPERIMENT
+from assets.trials import DAGSTER_RUN, EXPERIMENT, release
 from domain.settings import Settings
 
 #: What dagster-mlflow tags its own run with.
@@ -46,7 +46,8 @@ def tracking(context: dg.InitResourceContext) -> Iterator[Any]:
         mlflow: Any = MlFlow(given)
     try:
         yield mlflow
-    except BaseException:
+    except BaseException as problem:
+        release(problem)
         mlflow.end_run("FAILED")
         raise
     mlflow.end_run()

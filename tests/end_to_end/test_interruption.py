@@ -79,7 +79,7 @@ def stopped_by_ctrl_c(home, demo):
     os.killpg(demo.pid, signal.SIGINT)
     output = demo.communicate()[0]
     assert demo.returncode == 130, output
-    told = [line for line in output.splitlines() if line.strip() and line[0] != "✓"]
+    told = [line for line in output.splitlines() if line.strip() and line[0] not in "✓✗"]
     assert len(told) == 1, output
     assert commands(processes_of(home)) == []
 
