@@ -14,7 +14,7 @@ endif
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts package check lock clean
+.PHONY: help setup demo test lint types contracts package check benchmarks lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -25,7 +25,7 @@ $(VENV)/installed: requirements.lock requirements-dev.lock pyproject.toml
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps $(TORCH) torch==$(TORCH_VERSION)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode --editable .
 	touch $@
 
 setup: $(VENV)/installed  ## Set everything up, into .venv.
@@ -50,6 +50,9 @@ package: setup  ## Build a wheel and try it in a clean environment.
 	UV=$(abspath $(UV)) TORCH="$(TORCH)" bash .ci/check-package
 
 check: test lint types contracts package  ## Everything that CI checks.
+
+benchmarks: setup  ## Measure, and write the tables in docs/benchmarks.md.
+	$(BIN)/python -m benchmarks
 
 lock:  ## Resolve the dependencies again and write both lock files.
 	echo 'torch==$(TORCH_VERSION)+cpu' > .torch-constraint

@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import SecretStr
 
-from adapters.embedded import EmbeddedServers
-from adapters.embedded.servers import ALL_SERVERS, ServerName
 from domain.errors import ConfigurationError, EnvironmentProblem
 from domain.settings import Profile, Settings
+
+if TYPE_CHECKING:  # it imports the driver of PostgreSQL, which agents never need
+    from adapters.embedded.servers import ServerName
 
 _LEDGER_SCHEME = "postgresql+psycopg://"
 _BUS_SCHEMES = ("redis://", "rediss://", "unix://")
@@ -17,7 +19,7 @@ _BUS_SCHEMES = ("redis://", "rediss://", "unix://")
 
 @contextmanager
 def connected(
-    settings: Settings, *, servers: Sequence[ServerName] = ALL_SERVERS
+    settings: Settings, *, servers: "Sequence[ServerName]" = ("postgres", "valkey")
 ) -> Iterator[Settings]:
     """Return (for the block) the settings with the addresses of bus, ledger and MLflow filled in.
 
@@ -50,6 +52,8 @@ def connected(
     elif not missing:
         yield _with_tracking(settings)
     else:
+        from adapters.embedded import EmbeddedServers  # noqa: PLC0415 - as above
+
         with EmbeddedServers(settings.home, missing) as endpoints:
             filled = settings.model_copy(
                 update={
@@ -60,7 +64,7 @@ def connected(
             yield _with_tracking(filled)
 
 
-def _check_schemes(given: dict[ServerName, str]) -> None:
+def _check_schemes(given: "dict[ServerName, str]") -> None:
     if given["postgres"] and not given["postgres"].startswith(_LEDGER_SCHEME):
         raise ConfigurationError(
             "QUORUM_LEDGER_URL does not name its driver.",
@@ -73,7 +77,7 @@ def _check_schemes(given: dict[ServerName, str]) -> None:
         )
 
 
-def _demand_addresses(settings: Settings, missing: Sequence[ServerName]) -> None:
+def _demand_addresses(settings: Settings, missing: "Sequence[ServerName]") -> None:
     variables: dict[ServerName, str] = {
         "valkey": "QUORUM_BUS_URL",
         "postgres": "QUORUM_LEDGER_URL",

@@ -4,9 +4,8 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-import httpx
-
 from adapters.processes import ProcessSpec, Supervisor
+from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
 from domain.settings import Settings, as_environment
 from domain.voting import AgentId
@@ -16,7 +15,6 @@ AGENTS = {agent: f"agent.{agent}" for agent in AgentId}
 PROCESSES = (CONSENSUS, GATEWAY, *AGENTS.values())
 
 _READY_SECONDS = 120.0
-_PROBE_SECONDS = 2.0
 
 
 def process_specs(settings: Settings) -> list[ProcessSpec]:
@@ -41,12 +39,8 @@ def process_specs(settings: Settings) -> list[ProcessSpec]:
 def is_ready(settings: Settings, process: str) -> bool:
     """Whether a process has announced itself and answers ``/readyz`` with 200."""
     run_file = find_process(settings.home, process)
-    if run_file is None:
-        return False
-    try:
-        return httpx.get(f"{run_file.url}/readyz", timeout=_PROBE_SECONDS).is_success
-    except httpx.TransportError:
-        return False
+    answer = ask(f"{run_file.url}/readyz") if run_file is not None else None
+    return answer is not None and answer.is_success
 
 
 @contextmanager

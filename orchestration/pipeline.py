@@ -26,6 +26,7 @@ from domain.errors import DataQualityError, QuorumError
 from domain.settings import Settings
 from domain.voting import AgentId
 from orchestration.definitions import definitions
+from orchestration.run_history import unsynchronised
 
 _INSTANCE = b"""telemetry:
   enabled: false
@@ -193,7 +194,11 @@ def _run(
         latest = now
 
     job = jobs.resolve_job_def(job_name).with_hooks({report})
-    with dagster_instance(settings) as instance, _typed_errors():
+    with (
+        unsynchronised(settings.home / "dagster"),
+        dagster_instance(settings) as instance,
+        _typed_errors(),
+    ):
         result = job.execute_in_process(
             instance=instance, tags=dict(tags or {}), run_config={**_QUIET, **(config or {})}
         )

@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
 import msgspec
 from rich.console import Console
 
@@ -16,6 +15,7 @@ from adapters.embedded import EmbeddedServers
 from adapters.ledger import migrate
 from adapters.processes import ProcessSpec, ProcessState, ProcessStatus, Supervisor
 from adapters.processes.identity import ProcessIdentity
+from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
 from adapters.profile import connected
 from domain.errors import EnvironmentProblem
@@ -25,7 +25,6 @@ from orchestration.pipeline import dagster_instance
 
 _WATCH_SECONDS = 1.0
 _STOP_SECONDS = 60.0
-_PROBE_SECONDS = 2.0
 
 
 class ProcessReport(NamedTuple):
@@ -168,7 +167,7 @@ def platform_status(settings: Settings) -> list[ProcessReport]:
     """Return how every process does, asked of the processes themselves."""
     found = [_live_report(settings, name) for name in live_plane.PROCESSES]
     for name, url in web_pages(settings).items():
-        answered = _get(f"{url}/{'health' if name == 'mlflow' else 'server_info'}") is not None
+        answered = ask(f"{url}/{'health' if name == 'mlflow' else 'server_info'}") is not None
         found.append(ProcessReport(name, "ready" if answered else "stopped", 0, url, ()))
     return found
 
@@ -177,19 +176,12 @@ def _live_report(settings: Settings, name: str) -> ProcessReport:
     run_file = find_process(settings.home, name)
     if run_file is None:
         return ProcessReport(name, "stopped", 0, "", ())
-    answer = _get(f"{run_file.url}/readyz")
+    answer = ask(f"{run_file.url}/readyz")
     if answer is None:
         return ProcessReport(name, "silent", run_file.pid, run_file.url, ("no answer",))
     problems = msgspec.json.decode(answer.content).get("problems", [])
     state = "ready" if answer.is_success else "not ready"
     return ProcessReport(name, state, run_file.pid, run_file.url, problems)
-
-
-def _get(url: str) -> httpx.Response | None:
-    try:
-        return httpx.get(url, timeout=_PROBE_SECONDS)
-    except httpx.TransportError:
-        return None
 
 
 def stop_platform(settings: Settings) -> bool:

@@ -11,16 +11,14 @@ from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
-import httpx
-
 from adapters.processes.log_files import last_lines
+from adapters.processes.probe import ask
 from adapters.processes.spawn import spawn_child
 from domain.errors import EnvironmentProblem, QuorumError
 from domain.metrics import Metric
 from domain.ports.metrics import Metrics
 
 _POLL_SECONDS = 0.1
-_PROBE_SECONDS = 2.0
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 30.0
 _STABLE_SECONDS = 60.0
@@ -105,7 +103,6 @@ class WatchedProcess:
         self._starts = 0
         self._was_ready = False
         self._failure = ""
-        self._probe: httpx.Client | None = None
         self._thread = threading.Thread(target=self._run, name=f"watch {spec.name}", daemon=True)
 
     def start(self) -> None:
@@ -169,9 +166,6 @@ class WatchedProcess:
         except OSError as problem:
             self._failure = str(problem)
             self._become(ProcessState.FAILED)
-        finally:
-            if self._probe is not None:
-                self._probe.close()
 
     def _keep_running(self) -> None:
         pause = _FIRST_PAUSE_SECONDS
@@ -233,11 +227,10 @@ class WatchedProcess:
         try:
             if callable(readiness):
                 return readiness()
-            if self._probe is None:
-                self._probe = httpx.Client(timeout=_PROBE_SECONDS, trust_env=False)
-            return self._probe.get(readiness).status_code == httpx.codes.OK
-        except (httpx.HTTPError, QuorumError):
+            answer = ask(readiness)
+        except QuorumError:
             return False
+        return answer is not None and answer.is_success
 
     def _signal(self, number: int) -> None:
         """Signal the child; the caller holds the condition, so it is not reaped meanwhile."""

@@ -36,6 +36,7 @@ def decisions(
         print_json(found.to_dicts())
         return
     columns = (
+        "id",
         "when",
         "symbol",
         "action",
@@ -44,7 +45,6 @@ def decisions(
         "variance",
         "outcome",
         "reason",
-        "id",
     )
     rows = (
         (

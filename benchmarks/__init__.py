@@ -1,0 +1,1 @@
+"""Timings beside a peer or a limit, measured alternately in one run."""

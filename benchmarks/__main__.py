@@ -1,0 +1,57 @@
+"""Run every benchmark and rewrite the tables of ``docs/benchmarks.md``."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.measure import Row, table
+
+#: In this order: what comes later uses the models that the demo leaves.
+BENCHMARKS = (
+    "demo_stages",
+    "imports",
+    "start_up",
+    "decision_latency",
+    "consensus_throughput",
+    "vote_latency",
+)
+
+_PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
+
+
+def main() -> None:
+    parts = [f"{_machine()}, {datetime.now(UTC):%Y-%m-%d}, `make benchmarks`."]
+    for name in BENCHMARKS:
+        began = time.perf_counter()
+        rows = _rows(name)
+        title = name.replace("_", " ").capitalize()
+        parts.append(f"### {title}\n\n`python -m benchmarks.{name}`\n\n{table(rows)}")
+        print(f"{name}: {time.perf_counter() - began:.0f} s\n{table(rows)}\n", flush=True)
+    before, _, rest = _PAGE.read_text().partition(_BEGIN)
+    after = rest.partition(_END)[2]
+    _PAGE.write_text(before + _BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + _END + after)
+
+
+def _rows(name: str) -> list[Row]:
+    command = (sys.executable, "-m", f"benchmarks.{name}", "--json")
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE)
+    return msgspec.json.decode(done.stdout, type=list[Row])
+
+
+def _machine() -> str:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{platform.machine()}, {os.cpu_count()} cores (shared), {memory:.0f} GB,"
+        f" {platform.system()}, Python {platform.python_version()}"
+    )
+
+
+if __name__ == "__main__":
+    main()
