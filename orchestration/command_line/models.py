@@ -67,7 +67,12 @@ def models(
         print_json(found)
         return
     rows = [
-        (v.label, v.deployment_status, v.data_version[:12], v.code_version, f"{v.created_at:%F %R}")
+        (v.label, v.deployment_status, v.data_version[:8], v.code_version[:8], f"{v.created_at:%F}")
         for v in found
     ]
-    print_table("Model versions", ("version", "status", "data", "code", "registered"), rows)
+    print_table(
+        "Model versions",
+        ("version", "status", "data", "code", "registered"),
+        rows,
+        empty="No model is registered; `quorum train` makes the first.",
+    )
