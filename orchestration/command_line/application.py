@@ -126,6 +126,7 @@ def register() -> None:
     """Import the modules that hold the commands; each adds itself to `app`."""
     from orchestration.command_line import (  # noqa: F401, PLC0415
         backtest,
+        data,
         demo,
         doctor,
         models,
