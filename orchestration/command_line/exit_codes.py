@@ -19,6 +19,6 @@ EXIT_CODES = {
     8: "Another process took over a partition (services, not commands).",
     FAULT: "A fault in Quorum; run the command again with `--debug` and report what it shows.",
     INTERRUPTED: "Ended by Ctrl-C; everything committed is kept.",
-    OUTPUT_CLOSED: "The reader of the output went away (`| head`).",
+    OUTPUT_CLOSED: "The reader of the output went away before its end (such as `head`).",
     143: "Ended by SIGTERM; everything committed is kept.",
 }
