@@ -19,7 +19,7 @@ from assets.expectations import (
     news_expectations,
 )
 from assets.features import features
-from assets.ingestion import assessed_bars, bars, news, raw_bars
+from assets.ingestion import assessed_bars, bars, news, quarantine, raw_bars
 from assets.metadata import table
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings
@@ -39,7 +39,8 @@ def raw_bars_as_expected(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
 
 
 @dg.asset_check(
-    asset=assessed_bars,
+    asset=quarantine,
+    additional_ins={"assessed_bars": dg.AssetIn(assessed_bars.key)},
     blocking=True,
     description="Enough rows are good to train on; the others are in quarantine.",
 )
@@ -53,10 +54,12 @@ def rows_accepted(
         share > settings.quality.maximum_quarantined_fraction or len(bad) == assessed_bars.height
     )
     reasons = [{"reason": r, "rows": n} for r, n in bad.value_counts(sort=True).iter_rows()]
+    told = ", ".join(f"{reason['rows']} {reason['reason']}" for reason in reasons)
     return dg.AssetCheckResult(
         passed=not len(bad),
         severity=_ERROR if too_many else _WARN,
-        description=f"{len(bad)} of {assessed_bars.height} rows are in quarantine.",
+        description=f"{len(bad)} of {assessed_bars.height} rows are in quarantine"
+        + (f" ({told})." if told else "."),
         metadata={
             "quarantined_share": share,
             "limit": settings.quality.maximum_quarantined_fraction,

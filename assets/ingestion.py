@@ -80,6 +80,22 @@ def assessed_bars(
     kinds={"deltalake", "polars"},
     tags={"stage": "ingestion"},
     io_manager_key="tables",
+    code_version=code_version("assets.bar_quality"),
+    metadata={"table": Table.QUARANTINE.value},
+)
+def quarantine(assessed_bars: pl.DataFrame) -> dg.MaterializeResult:
+    """Rows and files that are no good bars, each with the reason and what stood there."""
+    frame = quarantined(assessed_bars)
+    return _result(frame, {"reasons": _counts(frame["reason"])})
+
+
+@dg.asset(
+    group_name=_GROUP,
+    owners=_OWNERS,
+    kinds={"deltalake", "polars"},
+    tags={"stage": "ingestion"},
+    io_manager_key="tables",
+    deps=[quarantine],  # what is refused is on record before anything is built on the rest
     partitions_def=MONTHS,
     backfill_policy=ONE_RUN,
     code_version=code_version("assets.bar_quality"),
@@ -95,21 +111,6 @@ def bars(context: dg.AssetExecutionContext, assessed_bars: pl.DataFrame) -> dg.M
     frame = good_bars(assessed_bars).filter(inside)
     say_of_each_month(context, frame)
     return dg.MaterializeResult(value=frame, data_version=dg.DataVersion(content_hash(frame)))
-
-
-@dg.asset(
-    group_name=_GROUP,
-    owners=_OWNERS,
-    kinds={"deltalake", "polars"},
-    tags={"stage": "ingestion"},
-    io_manager_key="tables",
-    code_version=code_version("assets.bar_quality"),
-    metadata={"table": Table.QUARANTINE.value},
-)
-def quarantine(assessed_bars: pl.DataFrame) -> dg.MaterializeResult:
-    """Rows and files that are no good bars, each with the reason and what stood there."""
-    frame = quarantined(assessed_bars)
-    return _result(frame, {"reasons": _counts(frame["reason"])})
 
 
 @dg.asset(

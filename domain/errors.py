@@ -86,4 +86,4 @@ class SequenceConflict(QuorumError):
 class Fenced(QuorumError):
     """Another process holds the partition by now; this one must stop writing."""
 
-    exit_code = 7
+    exit_code = 8

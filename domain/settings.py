@@ -11,7 +11,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.errors import ConfigurationError
@@ -221,7 +229,11 @@ class Settings(BaseSettings):
     """All settings; every field is documented and `quorum doctor` prints them."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter=_DELIMITER, extra="forbid", frozen=True
+        env_prefix=PREFIX,
+        env_nested_delimiter=_DELIMITER,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
     )
 
     home: Path = Field(
@@ -264,8 +276,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         default=0,
         ge=0,
-        le=65_535,
-        description="Port of this process's /metrics, /livez and /readyz; 0 takes a free one.",
+        le=65_534,
+        description="Port of the consensus's /metrics, /livez and /readyz; the gateway's is the "
+        "next where both run on one machine. 0 takes free ones.",
     )
     consensus: ConsensusSettings = Field(
         default=ConsensusSettings(), description="The voting rule."
@@ -283,6 +296,17 @@ class Settings(BaseSettings):
         default=QualitySettings(), description="Limits of the data checks."
     )
     serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
+
+    @field_validator("home", "data_folder")
+    @classmethod
+    def _folder(cls, path: Path | None) -> Path | None:
+        """Return the folder as every process finds it, wherever it was started."""
+        if path is None:
+            return None
+        path = path.expanduser().absolute()
+        if path.exists() and not path.is_dir():
+            raise ValueError("it is not a folder")
+        return path
 
 
 def setting_names() -> dict[str, str]:
@@ -321,7 +345,8 @@ def load_settings(**overrides: object) -> Settings:
         first = problem.errors()[0]
         name = PREFIX + _DELIMITER.join(str(part) for part in first["loc"]).upper()
         raise ConfigurationError(
-            f"{name} has a wrong value: {first['msg']} (got {first['input']!r}).",
+            f"{name} has a wrong value: {first['msg'].removeprefix('Value error, ')} "
+            f"(got {str(first['input'])!r}).",
             next_step=f"{known.get(name, 'See `quorum doctor --settings`.')} Mend or unset it.",
         ) from None
 

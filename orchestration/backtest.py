@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import polars as pl
 from msgspec.structs import replace
@@ -32,15 +32,24 @@ from evaluation import performance
 from evaluation.backtest import Backtest, BacktestResult
 from orchestration.replay import market_data
 
+_YEAR = timedelta(days=365)
+
 
 @dataclass(frozen=True, kw_only=True)
 class BacktestReport:
-    """What a backtest did, and how it compares with buy and hold of the same capital."""
+    """What a backtest did, and how it compares with buy and hold of the same capital.
+
+    Parameters
+    ----------
+    unseen
+        Whether no model has learned from any of these bars; else the result flatters.
+    """
 
     result: BacktestResult
     start: datetime
     end: datetime
     bars: int
+    unseen: bool
     models: dict[AgentId, str]
     decision_log_hash: str
     figures: dict[str, float]
@@ -53,8 +62,12 @@ class _Champion:
     model: Model
 
 
-def run_backtest(settings: Settings, start: datetime, end: datetime | None) -> BacktestReport:
+def run_backtest(
+    settings: Settings, start: datetime | None, end: datetime | None
+) -> BacktestReport:
     """Trade the stored bars with start ≤ timestamp < end.
+
+    Without a start: those that no model has learned from, or the last year where there are none.
 
     Raises
     ------
@@ -64,21 +77,31 @@ def run_backtest(settings: Settings, start: datetime, end: datetime | None) -> B
         If an agent has no champion on this machine.
     """
     store = open_time_series(settings)
-    bars = store.read(Table.BARS, start=start, end=end)
+    stored = store.read(Table.BARS, end=end)
+    if stored.is_empty():
+        raise DataQualityError(
+            "No bar is stored" + (f" before {end:%Y-%m-%d}." if end else "."),
+            next_step="Ingest bars first (`quorum train`)" + (", or end later." if end else "."),
+        )
+    champions = _champions(settings)
+    learned_until = max(c.model.specification.trained_until for c in champions.values())
+    last: datetime = stored["timestamp"].max()  # type: ignore[assignment] - a column of instants
+    start = start or (learned_until if learned_until <= last else last - _YEAR)
+    bars = stored.filter(pl.col("timestamp") >= start)
     if bars.is_empty():
         raise DataQualityError(
-            f"No bar is stored from {start:%Y-%m-%d} on.",
-            next_step="Choose an earlier --start, or ingest bars first (`quorum train`).",
+            f"No bar is stored from {start:%Y-%m-%d} on; the last is of {last:%Y-%m-%d}.",
+            next_step="Choose an earlier --start.",
         )
     view = MarketView()
-    view.warm_up(store.read(Table.BARS, end=end), store.read(Table.NEWS, end=end))
-    champions = _champions(settings)
+    view.warm_up(stored, store.read(Table.NEWS, end=end))
     result = asyncio.run(_backtest(settings, champions, view).run(market_data(bars)))
     return BacktestReport(
         result=result,
-        start=bars["timestamp"][0],
-        end=bars["timestamp"].max(),  # type: ignore[arg-type] - a column of instants
+        start=bars["timestamp"].min(),  # type: ignore[arg-type]
+        end=last,
         bars=bars.height,
+        unseen=bool(bars["timestamp"].min() >= learned_until),  # type: ignore[operator]
         models={agent: champion.label for agent, champion in champions.items()},
         decision_log_hash=_log_hash(result.decisions, settings.partitions),
         figures=_figures(result, bars, float(settings.trading.starting_cash)),

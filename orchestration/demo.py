@@ -2,8 +2,8 @@
 
 import asyncio
 import shutil
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,6 +13,7 @@ import polars as pl
 from adapters.bus import open_bus
 from adapters.embedded import erase
 from adapters.ledger import migrate
+from adapters.locks import owned_lock
 from adapters.profile import connected
 from adapters.time_series import open_time_series
 from assets.training import training_cutoff
@@ -31,6 +32,7 @@ from orchestration.replay import Replay
 RETRAINED = AgentId.MARKET_ANALYST
 #: Marks a state folder as one that the demo made and may empty again.
 MARKER = "demo.json"
+_LOCK = "demo.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +76,10 @@ def run_demo(settings: Settings, stages: Stages, *, days: int | None = None) -> 
     QuorumError
         Whatever a stage refuses.
     """
-    with stages.stage("Empty the state folder") as stage:
-        prepare_state_folder(settings)
-        stage.say(str(settings.home))
     with ExitStack() as held:
+        with stages.stage("Empty the state folder") as stage:
+            held.enter_context(prepared_state_folder(settings))
+            stage.say(str(settings.home))
         with stages.stage("Start PostgreSQL and Valkey"):
             live = held.enter_context(connected(settings))
             migrate(live.ledger_url.get_secret_value())
@@ -109,24 +111,33 @@ def run_demo(settings: Settings, stages: Stages, *, days: int | None = None) -> 
     )
 
 
-def prepare_state_folder(settings: Settings) -> None:
-    """Empty the state folder if the demo made it, and mark it as the demo's.
+@contextmanager
+def prepared_state_folder(settings: Settings) -> Generator[None]:
+    """Empty the state folder if the demo made it; for the block, no other demo can take it.
 
     Raises
     ------
     ConfigurationError
         If it holds what the demo did not make.
+    EnvironmentProblem
+        If another demo, or a platform, runs in it.
     """
-    home, marker = settings.home, settings.home / MARKER
+    home, marker, lock = settings.home, settings.home / MARKER, settings.home / _LOCK
     if home.exists() and any(home.iterdir()) and not marker.exists():
         raise ConfigurationError(
             f"{home} holds a platform's state that the demo did not make.",
             next_step="Give the demo a folder of its own: QUORUM_HOME=~/quorum-demo quorum demo.",
         )
-    erase(home)
-    shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(parents=True)
+    home.mkdir(parents=True, exist_ok=True)
     marker.write_text('{"made_by": "quorum demo"}\n')
+    with owned_lock(lock, patience_seconds=0, purpose="running a demo in this folder"):
+        erase(home)
+        for path in home.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            elif path not in (marker, lock):
+                path.unlink()
+        yield
 
 
 def unseen_bars(settings: Settings, days: int | None) -> pl.DataFrame:

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sys
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +14,8 @@ from adapters.embedded.programs import find_postgres, find_valkey
 from adapters.processes.run_file import find_process
 from domain.errors import QuorumError
 from domain.settings import Profile, Settings
-from orchestration.live_plane import PROCESSES
+from orchestration.live_plane import CONSENSUS, PROCESSES
+from orchestration.ports import is_free, platform_ports
 
 _GIB = 1024**3
 _DISK_BYTES = 2 * _GIB
@@ -43,8 +43,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _state_folder(settings.home)
     yield _memory()
     if settings.profile is Profile.EMBEDDED:
-        yield _program("PostgreSQL", lambda: str(find_postgres().folder))
-        yield _program("Valkey", lambda: str(find_valkey()))
+        yield _program("PostgreSQL", lambda: str(find_postgres().major))
+        yield _program("Valkey", lambda: find_valkey().name)
     yield from _ports(settings)
     yield _processes(settings)
 
@@ -93,31 +93,14 @@ def _program(name: str, find: Callable[[], str]) -> Finding:
 
 
 def _ports(settings: Settings) -> Iterator[Finding]:
-    wanted = {
-        "Metrics port": settings.metrics_port,
-        "Dagster port": settings.platform.dagster_port,
-        "MLflow port": settings.platform.mlflow_port,
-    }
-    if settings.serving.first_port:
-        for number in range(4):
-            wanted[f"Agent port {number + 1}"] = settings.serving.first_port + number
-    for subject, port in wanted.items():
-        if port and not _is_free(settings.serving.host, port):
-            yield Finding(
-                subject, f"{port} is in use", "End the program that holds it, or set another port."
-            )
-        elif port:
-            yield Finding(subject, f"{port} is free")
-
-
-def _is_free(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError:
-            return False
-    return True
+    if find_process(settings.home, CONSENSUS):
+        return  # The platform runs, and holds them itself.
+    for process, (setting, port) in platform_ports(settings).items():
+        if is_free(settings.serving.host, port):
+            yield Finding(f"Port of {process}", f"{port} is free")
+        else:
+            remedy = f"End the program that holds it, or set {setting} to another port."
+            yield Finding(f"Port of {process}", f"{port} is in use", remedy)
 
 
 def _processes(settings: Settings) -> Finding:

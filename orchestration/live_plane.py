@@ -9,6 +9,7 @@ from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
 from domain.settings import Settings, as_environment
 from domain.voting import AgentId
+from orchestration.ports import demand_free, live_ports
 
 CONSENSUS, GATEWAY = "consensus", "gateway"
 AGENTS = {agent: f"agent.{agent}" for agent in AgentId}
@@ -24,16 +25,22 @@ def process_specs(settings: Settings) -> list[ProcessSpec]:
         GATEWAY: ("trading.service",),
         **{name: ("serving", agent.value) for agent, name in AGENTS.items()},
     }
-    environment = as_environment(settings)
     return [
         ProcessSpec(
             name=name,
             command=(sys.executable, "-m", *arguments),
-            environment=environment,
+            environment=as_environment(_own(settings, name)),
             readiness=lambda name=name: is_ready(settings, name),
         )
         for name, arguments in modules.items()
     ]
+
+
+def _own(settings: Settings, process: str) -> Settings:
+    """Return a process's settings; two processes of a machine can't share the metrics port."""
+    if process != GATEWAY or not settings.metrics_port:
+        return settings
+    return settings.model_copy(update={"metrics_port": settings.metrics_port + 1})
 
 
 def is_ready(settings: Settings, process: str) -> bool:
@@ -45,7 +52,14 @@ def is_ready(settings: Settings, process: str) -> bool:
 
 @contextmanager
 def running_live_plane(settings: Settings) -> Generator[Supervisor]:
-    """Start the live plane and wait until it is ready; stop it at the end of the block."""
+    """Start the live plane and wait until it is ready; stop it at the end of the block.
+
+    Raises
+    ------
+    EnvironmentProblem
+        If a port is taken, or a process does not become ready.
+    """
+    demand_free(settings.serving.host, live_ports(settings))
     supervisor = Supervisor(settings.home)
     for spec in process_specs(settings):
         supervisor.add(spec)

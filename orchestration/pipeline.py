@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from time import perf_counter
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 os.environ.setdefault("DAGSTER_DISABLE_TELEMETRY", "1")
 
@@ -194,19 +195,23 @@ def _run(
         latest = now
 
     job = jobs.resolve_job_def(job_name).with_hooks({report})
+    run_id = str(uuid4())
     with (
         unsynchronised(settings.home / "dagster"),
         dagster_instance(settings) as instance,
-        _typed_errors(),
+        _typed_errors(instance, run_id),
     ):
         result = job.execute_in_process(
-            instance=instance, tags=dict(tags or {}), run_config={**_QUIET, **(config or {})}
+            instance=instance,
+            run_id=run_id,
+            tags=dict(tags or {}),
+            run_config={**_QUIET, **(config or {})},
         )
     return result, _seconds(result, stages, perf_counter() - begun)
 
 
 @contextmanager
-def _typed_errors() -> Iterator[None]:
+def _typed_errors(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Raise what an asset raised, not what Dagster wrapped it in."""
     try:
         yield
@@ -221,16 +226,23 @@ def _typed_errors() -> Iterator[None]:
         if cause is not None:
             raise cause from None
         if isinstance(problem, DagsterAssetCheckFailedError):
-            raise _blocked(problem) from None
+            raise _blocked(instance, run_id) from None
         raise
 
 
-def _blocked(problem: DagsterAssetCheckFailedError) -> DataQualityError:
-    failed = " ".join(str(problem).split())
+def _blocked(instance: dg.DagsterInstance, run_id: str) -> DataQualityError:
+    """Return the error that names the blocking checks that failed, and what each found."""
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    checks = [e.dagster_event.asset_check_evaluation_data for e in entries if e.dagster_event]
+    failed = [
+        f"{check.check_name} of {check.asset_key.to_user_string()}: {check.description}"
+        for check in checks
+        if check.blocking and not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
+    ]
     return DataQualityError(
-        f"The data failed its checks: {failed}",
+        f"The data failed its checks: {' '.join(failed)}",
         kept="Nothing was trained on it; champions are as they were, refused rows in quarantine.",
-        next_step="Mend the rows that the table quarantine lists at their source, then run again.",
+        next_step="Mend at their source the rows that `quorum quarantine` lists, then run again.",
     )
 
 

@@ -13,15 +13,18 @@ from rich.console import Console
 
 from adapters.embedded import EmbeddedServers
 from adapters.ledger import migrate
-from adapters.processes import ProcessSpec, ProcessState, ProcessStatus, Supervisor
+from adapters.model_registry.deployed import DeployedModels
+from adapters.processes import ProcessSpec, ProcessState, ProcessStatus, Supervisor, find_child
 from adapters.processes.identity import ProcessIdentity
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
 from adapters.profile import connected
 from domain.errors import EnvironmentProblem
 from domain.settings import Profile, Settings, as_environment
+from domain.voting import AgentId
 from orchestration import live_plane
 from orchestration.pipeline import dagster_instance
+from orchestration.ports import demand_free, platform_ports
 
 _WATCH_SECONDS = 1.0
 _STOP_SECONDS = 60.0
@@ -102,6 +105,16 @@ def run_platform(settings: Settings, console: Console) -> None:
     EnvironmentProblem
         If a part can't be started, or another platform runs in this state folder.
     """
+    if _running_platform(settings) is not None:
+        raise EnvironmentProblem(
+            f"A platform runs in {settings.home} already.",
+            kept="It goes on undisturbed.",
+            next_step="Look at it by `quorum status`, stop it by `quorum down`, or set QUORUM_HOME "
+            "to another folder.",
+        )
+    demand_free(settings.serving.host, platform_ports(settings))
+    for number in (signal.SIGINT, signal.SIGTERM):  # a script's background job ignores SIGINT
+        signal.signal(number, signal.default_int_handler)
     with ExitStack() as held:
         servers = _embedded_servers(settings)
         if servers is not None:
@@ -116,6 +129,7 @@ def run_platform(settings: Settings, console: Console) -> None:
             supervisor.add(spec)
         supervisor.start()
         own = _own_record(ready.home)
+        own.parent.mkdir(exist_ok=True)
         ProcessIdentity.own().write(own)
         held.callback(own.unlink, missing_ok=True)
         _tell_addresses(ready, console)
@@ -129,6 +143,11 @@ def _embedded_servers(settings: Settings) -> EmbeddedServers | None:
     return EmbeddedServers(settings.home)
 
 
+def _running_platform(settings: Settings) -> ProcessIdentity | None:
+    identity = ProcessIdentity.read(_own_record(settings.home))
+    return identity if identity is not None and identity.alive() else None
+
+
 def _own_record(home: Path) -> Path:
     return home / "run" / "platform.identity"
 
@@ -137,6 +156,10 @@ def _tell_addresses(settings: Settings, console: Console) -> None:
     console.print("[bold]Quorum is starting.[/bold] Ctrl-C stops it; all state is kept.")
     for name, url in web_pages(settings).items():
         console.print(f"  {name:<12} {url}")
+    if not any(DeployedModels.of(settings).current(agent) for agent in AgentId):
+        console.print(
+            f"  {'models':<12} none yet: `quorum train` makes them, agents then serve them"
+        )
     console.print(f"  {'state':<12} {settings.home}", soft_wrap=True)
     console.print(f"  {'logs':<12} {settings.home / 'logs'}", soft_wrap=True)
 
@@ -166,10 +189,18 @@ def _sentence(process: ProcessStatus) -> str:
 def platform_status(settings: Settings) -> list[ProcessReport]:
     """Return how every process does, asked of the processes themselves."""
     found = [_live_report(settings, name) for name in live_plane.PROCESSES]
-    for name, url in web_pages(settings).items():
-        answered = ask(f"{url}/{'health' if name == 'mlflow' else 'server_info'}") is not None
-        found.append(ProcessReport(name, "ready" if answered else "stopped", 0, url, ()))
-    return found
+    return [*found, *(_batch_report(settings, spec) for spec in batch_plane(settings))]
+
+
+def _batch_report(settings: Settings, spec: ProcessSpec) -> ProcessReport:
+    """Look whether it is ours before asking: another platform's may answer on that port."""
+    url = web_pages(settings).get(spec.name, "")
+    identity = find_child(settings.home, spec.name)
+    if identity is None:
+        return ProcessReport(spec.name, "stopped", 0, "", ())
+    if isinstance(spec.readiness, str) and ask(spec.readiness) is None:
+        return ProcessReport(spec.name, "silent", identity.pid, url, ("no answer",))
+    return ProcessReport(spec.name, "ready", identity.pid, url, ())
 
 
 def _live_report(settings: Settings, name: str) -> ProcessReport:
@@ -192,10 +223,10 @@ def stop_platform(settings: Settings) -> bool:
     EnvironmentProblem
         If it does not end in time.
     """
-    identity = ProcessIdentity.read(_own_record(settings.home))
-    if identity is None or not identity.alive():
+    identity = _running_platform(settings)
+    if identity is None:
         return False
-    identity.signal(signal.SIGINT)
+    identity.signal(signal.SIGTERM)
     deadline = time.monotonic() + _STOP_SECONDS
     while identity.alive():
         if time.monotonic() > deadline:

@@ -40,7 +40,7 @@ class Supervisor:
 
     def __init__(self, home: Path, metrics: Metrics | None = None) -> None:
         self._home = home.absolute()
-        self._records = self._home / "processes"
+        self._records = _records(self._home)
         self._metrics = metrics
         self._children: dict[str, WatchedProcess] = {}
         self._held = ExitStack()
@@ -116,3 +116,13 @@ class Supervisor:
             orphan.end(signal.SIGTERM, _ORPHAN_SECONDS)
         for record in records:
             record.unlink(missing_ok=True)
+
+
+def find_child(home: Path, name: str) -> ProcessIdentity | None:
+    """Return the child that a supervisor keeps running in a state folder, or None."""
+    identity = ProcessIdentity.read(_records(home) / f"{name}.json")
+    return identity if identity is not None and identity.alive() else None
+
+
+def _records(home: Path) -> Path:
+    return home / "processes"

@@ -10,15 +10,18 @@ from domain.voting import Outcome
 from orchestration.command_line.application import Json, app
 from orchestration.command_line.printing import console, print_fields, print_json
 
-_FIRST_UNSEEN_DAY = datetime(2012, 9, 1, tzinfo=UTC)
-
 
 @app.command(epilog="Example: quorum backtest --start 2012-09-01 --end 2013-01-01")
 def backtest(
     *,
     start: Annotated[
-        datetime, typer.Option(formats=["%Y-%m-%d"], help="First day.", show_default="2012-09-01")
-    ] = _FIRST_UNSEEN_DAY,
+        datetime | None,
+        typer.Option(
+            formats=["%Y-%m-%d"],
+            help="First day.",
+            show_default="the first that no model has learned from, else the last year",
+        ),
+    ] = None,
     end: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day after the last.")
     ] = None,
@@ -32,9 +35,7 @@ def backtest(
     settings = load_settings(clock="event")
     from orchestration.backtest import run_backtest  # noqa: PLC0415 (keeps the command line quick)
 
-    found = run_backtest(
-        settings, start.replace(tzinfo=UTC), None if end is None else end.replace(tzinfo=UTC)
-    )
+    found = run_backtest(settings, _day(start), _day(end))
     outcomes = [decision.outcome for decision in found.result.decisions]
     counts = {outcome.value: outcomes.count(outcome) for outcome in Outcome}
     if as_json:
@@ -43,6 +44,7 @@ def backtest(
                 "start": found.start,
                 "end": found.end,
                 "bars": found.bars,
+                "unseen": found.unseen,
                 "models": found.models,
                 "decisions": counts,
                 "decision_log_hash": found.decision_log_hash,
@@ -52,6 +54,11 @@ def backtest(
         )
         return
     console.print(f"[bold]{found.start:%Y-%m-%d} to {found.end:%Y-%m-%d}[/bold], {found.bars} bars")
+    if not found.unseen:
+        console.print(
+            "[yellow]![/yellow] The models have learned from these bars, so the result flatters: "
+            "set QUORUM_TRAINING__UNTIL to an earlier day and train again for a fair one."
+        )
     print_fields(
         {
             "models": ", ".join(found.models.values()),
@@ -61,3 +68,7 @@ def backtest(
             **{name.replace("_", " "): f"{value:.4f}" for name, value in found.figures.items()},
         }
     )
+
+
+def _day(day: datetime | None) -> datetime | None:
+    return None if day is None else day.replace(tzinfo=UTC)

@@ -13,7 +13,7 @@ from orchestration.command_line.printing import print_json, print_table
 def doctor(
     *,
     settings: Annotated[
-        bool, typer.Option("--settings", help="List every setting instead.")
+        bool, typer.Option("--settings", help="List every setting instead.", metavar="")
     ] = False,
     as_json: Json = False,
 ) -> None:
@@ -34,7 +34,7 @@ def doctor(
     if as_json:
         print_json([finding._asdict() | {"well": finding.well} for finding in findings])
     else:
-        rows = [("✓" if f.well else "✗", f.subject, f.found, f.remedy) for f in findings]
-        print_table("This machine", ("", "part", "found", "what to do"), rows)
+        rows = [(f"{'✓' if f.well else '✗'} {f.subject}", f.found, f.remedy) for f in findings]
+        print_table("This machine", ("part", "found", "what to do"), rows)
     if not all(finding.well for finding in findings):
         raise typer.Exit(4)

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from domain.settings import load_settings
 from domain.voting import AgentId
@@ -37,13 +38,19 @@ def train(
         if retrain is None:
             with stages.stage("Learn: bars → champions") as stage:
                 result = run_pipeline(ready, lambda step: stage.say(f"{step.stage}: {step.name}"))
+                warnings = [check for check in result.checks if not check.passed]
+                stage.say(f"{len(result.checks)} checks, {len(warnings)} warnings")
             promotions = list(result.promotions.values())
         else:
             with stages.stage(f"Retrain the {retrain.replace('_', ' ')}") as stage:
-                promotions = [run_retraining(ready, retrain).promotion]
+                promotions, warnings = [run_retraining(ready, retrain).promotion], []
     if as_json:
-        print_json(promotions)
+        warned = [warning._asdict() for warning in warnings]
+        print_json({"promotions": promotions, "warnings": warned})
         return
+    for warning in warnings:
+        about = escape(f"{warning.name} of {warning.asset}: {warning.description}")
+        console.print(f"[yellow]![/yellow] {about}", soft_wrap=True)
     rows = [
         (p.agent, p.candidate, "promoted" if p.promoted else "refused", p.champion, p.reason)
         for p in promotions
@@ -67,7 +74,12 @@ def models(
         print_json(found)
         return
     rows = [
-        (v.label, v.deployment_status, v.data_version[:12], v.code_version, f"{v.created_at:%F %R}")
+        (v.label, v.deployment_status, v.data_version[:8], v.code_version[:8], f"{v.created_at:%F}")
         for v in found
     ]
-    print_table("Model versions", ("version", "status", "data", "code", "registered"), rows)
+    print_table(
+        "Model versions",
+        ("version", "status", "data", "code", "registered"),
+        rows,
+        empty="No model is registered; `quorum train` makes the first.",
+    )

@@ -36,10 +36,13 @@ def status(*, as_json: Json = False) -> None:
 
 
 @app.command(epilog="Example: quorum down")
-def down() -> None:
-    """Stop the platform that `quorum up` runs in this state folder."""
+def down(*, as_json: Json = False) -> None:
+    """Stop the platform that `quorum up` runs in this state folder; all state is kept."""
     settings = load_settings()
     from orchestration.platform import stop_platform  # noqa: PLC0415
 
     stopped = stop_platform(settings)
-    console.print("Stopped; all state is kept." if stopped else "Nothing was running.")
+    if as_json:
+        print_json({"stopped": stopped})
+    else:
+        console.print("Stopped; all state is kept." if stopped else "Nothing was running.")

@@ -4,19 +4,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
-from domain.errors import InvalidValue, QuorumError
+from domain.errors import InvalidValue, MessageRefused, QuorumError
 from domain.ports.ledger import Log
 from domain.settings import load_settings
 from domain.voting import Outcome
 from orchestration.command_line.application import Json, app, audit
+from orchestration.command_line.exit_codes import RECORD_DAMAGED
 from orchestration.command_line.printing import console, print_json, print_table
 
 
 class RecordDamaged(QuorumError):
     """The record's hash chain does not hold."""
 
-    exit_code = 7
+    exit_code = RECORD_DAMAGED
 
 
 @app.command(epilog="Example: quorum decisions --symbol AAPL --outcome EXECUTE --limit 5")
@@ -60,7 +62,12 @@ def decisions(
         )
         for row in found.iter_rows(named=True)
     )
-    print_table(f"{found.height} decisions", columns, rows)
+    print_table(
+        f"Decisions: {found.height}",
+        columns,
+        rows,
+        empty="No such decision is on record; `quorum demo` or `quorum up` makes some.",
+    )
 
 
 @app.command(epilog="Example: quorum explain q-5f0c…")
@@ -100,8 +107,13 @@ def verify(
     from consensus.audit import verify as verify_entries  # noqa: PLC0415
 
     if export is not None:
-        with export.open("rb") as lines:
-            audits = {export.name: verify_entries(read_export(lines))}
+        try:
+            with export.open("rb") as lines:
+                audits = {export.name: verify_entries(read_export(lines))}
+        except MessageRefused as problem:
+            raise RecordDamaged(
+                problem.what, kept=problem.kept, next_step=problem.next_step
+            ) from problem
     else:
         from orchestration.record import audit_logs  # noqa: PLC0415
 
@@ -121,7 +133,7 @@ def verify(
     else:
         for name, found in audits.items():
             mark = "[green]sound[/green]" if found.sound else "[red]damaged[/red]"
-            console.print(f"{name:<10} {mark}  {found.events} events  {found.log_hash}")
+            console.print(f"{escape(name):<10} {mark}  {found.events} events  {found.log_hash}")
     damaged = [f for found in audits.values() for f in found.findings]
     if damaged:
         first = damaged[0]
@@ -129,7 +141,9 @@ def verify(
             f"Log {first.log}, partition {first.partition}: event {first.sequence} was "
             f"{first.fault}: {first.explanation}.",
             kept="Nothing was changed; what stands before it is sound.",
-            next_step="Stop trading, keep the database as it is, and restore from a backup.",
+            next_step="Stop trading, keep the database as it is, and restore from a backup."
+            if export is None
+            else "Check the database itself (`quorum audit verify`), and export it again.",
         )
 
 
@@ -137,9 +151,14 @@ def verify(
 def export_log(
     log: Annotated[Log, typer.Argument(help="Which log.")],
     file: Annotated[Path, typer.Argument(help="Where to write it, one event a line.")],
+    *,
+    as_json: Json = False,
 ) -> None:
     """Write a log to a file that `quorum audit verify --export` checks on any machine."""
     from orchestration.record import export_log as export_to  # noqa: PLC0415
 
     count = export_to(load_settings(), log, file)
-    console.print(f"{count} events written to {file}", soft_wrap=True)
+    if as_json:
+        print_json({"log": log, "events": count, "file": file})
+    else:
+        console.print(f"{count} events written to {escape(str(file))}", soft_wrap=True)

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 
@@ -50,20 +51,22 @@ class Stages:
                 TextColumn("{task.description:<34}"),
                 BarColumn(bar_width=24),
                 TimeElapsedColumn(),
-                TextColumn("[dim]{task.fields[detail]}"),
+                TextColumn("{task.fields[detail]}", style="dim", markup=False),
                 console=self.console,
                 transient=True,
             )
-            with bar:
-                task = bar.add_task(title, total=None, detail="")
-                stage = Stage(title, _progress=bar, _task=task)
-                yield stage
+            stage = Stage(title, _progress=bar, _task=bar.add_task(title, total=None, detail=""))
         else:
-            stage = Stage(title)
-            yield stage
-        self.seconds[title] = time.monotonic() - started
-        self.console.print(
-            f"[green]✓[/green] {title:<34} {self.seconds[title]:6.1f} s  {stage.detail}",
-            highlight=False,
-            soft_wrap=True,
-        )
+            bar, stage = nullcontext(), Stage(title)
+        mark = "[red]✗[/red]"
+        try:
+            with bar:
+                yield stage
+            mark = "[green]✓[/green]"
+        finally:
+            self.seconds[title] = time.monotonic() - started
+            self.console.print(
+                f"{mark} {title:<34} {self.seconds[title]:6.1f} s  {escape(stage.detail)}",
+                highlight=False,
+                soft_wrap=True,
+            )

@@ -1,5 +1,6 @@
 """Print a walk: from the tick that began it to what it earned."""
 
+from rich.markup import escape
 from rich.tree import Tree
 
 from consensus.explain import Walk
@@ -17,7 +18,9 @@ def print_walk(walk: Walk) -> None:
         _decision(tree, decision)
     for verdict in walk.verdicts:
         answer = "approved" if verdict.approved else "rejected"
-        tree.add(f"[bold]Review[/bold] {answer} by {verdict.actor}: {verdict.reason}")
+        tree.add(
+            f"[bold]Review[/bold] {answer} by {escape(verdict.actor)}: {escape(verdict.reason)}"
+        )
     _orders(tree, walk)
     _outcome(tree, walk)
     _record(tree, walk)
@@ -37,7 +40,7 @@ def _proposal(tree: Tree, proposal: TradingProposal) -> None:
         f"[bold]Proposal[/bold] by {proposal.model_version}, confidence {proposal.confidence:.3f}, "
         f"target {proposal.price_target} in {proposal.horizon_days} days"
     )
-    branch.add(proposal.rationale)
+    branch.add(escape(proposal.rationale))
     branch.add(
         "features "
         + ", ".join(f"{name} {value}" for name, value in proposal.features.items())
@@ -60,13 +63,13 @@ def _decision(tree: Tree, decision: ConsensusResult) -> None:
         f"rule {decision.rule_version}"
     )
     for vote in decision.counted:
-        veto = f" [red]veto: {vote.veto}[/red]" if vote.veto else ""
+        veto = f" [red]veto: {escape(vote.veto)}[/red]" if vote.veto else ""
         branch.add(
             f"{vote.agent_id:<20} {vote.score:>3} × {vote.confidence_ppm / 1e6:.3f}{veto}  "
-            f"{vote.rationale}  [dim]{vote.model_version}[/dim]"
+            f"{escape(vote.rationale)}  [dim]{vote.model_version}[/dim]"
         )
     for vote in decision.ignored:
-        branch.add(f"{vote.agent_id:<20} not counted: {vote.reason}")
+        branch.add(f"{vote.agent_id:<20} not counted: {escape(vote.reason)}")
 
 
 def _orders(tree: Tree, walk: Walk) -> None:

@@ -60,7 +60,7 @@ def test_an_address_of_the_wrong_kind_is_refused(home: Path, wrong, variable: st
         connected(Settings(home=home, **wrong)).__enter__()
 
 
-def test_a_home_that_is_a_file_is_told(home: Path) -> None:
+def test_a_home_below_a_file_is_told(home: Path) -> None:
     home.write_text("a file")
     with pytest.raises(EnvironmentProblem):
-        connected(Settings(home=home, ledger_url=LEDGER, bus_url="redis://r")).__enter__()
+        connected(Settings(home=home / "below", ledger_url=LEDGER, bus_url="redis://r")).__enter__()
