@@ -80,9 +80,11 @@ def _register() -> None:
     """Import the modules that hold the commands; each adds itself to `app`."""
     from orchestration.command_line import (  # noqa: F401, PLC0415
         backtest,
+        dead_letters,
         demo,
         doctor,
         models,
         platform,
         record,
+        review,
     )
