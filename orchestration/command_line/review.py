@@ -86,7 +86,7 @@ def show(decision: _Decision, *, as_json: Json = False) -> None:
             **{
                 vote.agent_id: f"{vote.score} × {vote.confidence_ppm / 1e6:.3f}"
                 f"{f', veto: {vote.veto}' if vote.veto else ''}: {vote.rationale} "
-                f"[{_measures(vote.risk_assessment)}]"
+                f"({_measures(vote.risk_assessment)})"
                 for vote in result.counted
             },
             **{vote.agent_id: f"not counted: {vote.reason}" for vote in result.ignored},

@@ -73,7 +73,7 @@ def test_the_queue_tells_what_a_reviewer_must_know(desk: Desk, decision: str):
     assert queued["final"] is None
     assert decision in desk.command("review", "list")
     shown = desk.command("review", "show", decision)
-    for told in (*AGENTS, "measured", "the trend is up", "disagreement", "deadline", "none yet"):
+    for told in (*AGENTS, "measured", "the trend is up", "disagreement", "deadline", "none yet", "no measures"):
         assert told in shown
 
 
