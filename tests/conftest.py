@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -53,23 +53,28 @@ def _migrated(servers: Endpoints) -> str:
     return url
 
 
+@pytest.fixture(scope="session")
+def new_database(servers: Endpoints) -> Callable[[], str]:
+    """Make a new database without any schema, and return its address."""
+    return lambda: _new_database(servers.ledger_url, f"empty_{next(_databases)}")
+
+
 @pytest.fixture
-def empty_database(servers: Endpoints) -> str:
+def empty_database(new_database: Callable[[], str]) -> str:
     """The address of a new database without any schema."""
-    return _new_database(servers.ledger_url, f"empty_{next(_databases)}")
+    return new_database()
 
 
 @pytest.fixture
 def ledger_url(_migrated: str) -> str:
     """The address of a database at the newest schema, without a row."""
     with psycopg.connect(_migrated.replace("+psycopg", "", 1), autocommit=True) as connection:
-        connection.execute("ALTER TABLE ledger.events DISABLE TRIGGER USER")
+        connection.execute("SET session_replication_role = replica")  # no append-only triggers
         tables = connection.execute(
             "SELECT string_agg(format('ledger.%I', tablename), ', ') FROM pg_tables"
             " WHERE schemaname = 'ledger' AND tablename <> 'alembic_version'"
         ).fetchone()
         connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
-        connection.execute("ALTER TABLE ledger.events ENABLE TRIGGER USER")
     return _migrated
 
 

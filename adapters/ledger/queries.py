@@ -26,7 +26,10 @@ from sqlalchemy import (
 from sqlalchemy.types import TypeEngine
 
 from adapters.ledger import schema
-from domain.ports.ledger import Recorded
+from domain.ports.ledger import Log, Recorded
+from domain.voting import Outcome
+
+_EVENT = tuple(schema.events.c[name] for name in ("log", "partition", "sequence", "data", "hash"))
 
 
 class Queries:
@@ -161,7 +164,7 @@ class Queries:
         events = schema.events
         key = (events.c.log, events.c.partition, events.c.sequence)
         query = (
-            select(*key, events.c.data, events.c.hash)
+            select(*_EVENT)
             .join(
                 index,
                 and_(*(column == index.c[column.name] for column in key)),
@@ -169,16 +172,42 @@ class Queries:
             .where(index.c.correlation_id.in_(correlation))
             .order_by(*key)
         )
+        return self._events(query)
+
+    def waiting_reviews(self, *, limit: int | None = None) -> list[Recorded]:
+        """Return the decisions that wait for a person's answer, oldest first."""
+        waiting, final, events = schema.decisions, schema.decisions.alias(), schema.events
+        answered = select(final.c.decision_id).where(
+            final.c.proposal_id == waiting.c.proposal_id,
+            final.c.decision_id != waiting.c.decision_id,
+        )
+        query = (
+            select(*_EVENT)
+            .join(waiting, events.c.message_id == waiting.c.decision_id)
+            .where(events.c.log == Log.DECISIONS)
+            .where(waiting.c.outcome == Outcome.MANUAL_REVIEW, ~answered.exists())
+            .order_by(waiting.c.occurred_at, waiting.c.partition, waiting.c.sequence)
+            .limit(limit)
+        )
+        return self._events(query)
+
+    def event(self, log: Log, message_id: str) -> Recorded | None:
+        """Return the recorded event of that id; it need not be projected yet."""
+        table = schema.events
+        query = select(*_EVENT).where(table.c.log == log, table.c.message_id == message_id)
+        return next(iter(self._events(query)), None)
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._engine.dispose()
+
+    def _events(self, query: Select[*tuple[Any, ...]]) -> list[Recorded]:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return [
             Recorded(log=log, partition=p, sequence=n, data=bytes(data), hash=bytes(digest))
             for log, p, n, data, digest in rows
         ]
-
-    def close(self) -> None:
-        """Release the connections."""
-        self._engine.dispose()
 
     def _frame(self, query: Select[*tuple[Any, ...]]) -> pl.DataFrame:
         columns = {c.name: _polars_type(c.type) for c in query.selected_columns}

@@ -5,6 +5,8 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    ForeignKey,
+    Identity,
     Integer,
     LargeBinary,
     MetaData,
@@ -12,6 +14,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -32,6 +35,32 @@ events = Table(
     Column("data", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
     UniqueConstraint("log", "message_id"),
+)
+
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), primary_key=True),
+    Column("log", Text, nullable=False),
+    Column("stream", Text, nullable=False),
+    Column("stream_partition", Integer, nullable=False),
+    Column("position", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("trace", Text, nullable=False),
+    Column("recorded_at", _INSTANT, nullable=False, server_default=func.now()),
+    UniqueConstraint("log", "stream", "stream_partition", "position"),
+)
+
+dead_letter_answers = Table(
+    "dead_letter_answers",
+    metadata,
+    Column("letter", BigInteger, ForeignKey(dead_letters.c.number), primary_key=True),
+    Column("action", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("recorded_at", _INSTANT, nullable=False, server_default=func.now()),
 )
 
 projection_heads = Table(

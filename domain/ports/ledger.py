@@ -5,6 +5,7 @@ events, the positions of the inputs they came from, and what is to be published 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
@@ -117,6 +118,42 @@ class DeadLetter(Value, frozen=True, kw_only=True):
     attempts: int
     data: bytes
     trace: str = ""
+
+
+class LetterAction(StrEnum):
+    """What a person can do about a dead letter."""
+
+    REDRIVEN = "redriven"
+    DISCARDED = "discarded"
+
+
+class LetterAnswer(Value, frozen=True, kw_only=True):
+    """What was done about a dead letter, by whom, why and when."""
+
+    action: LetterAction
+    actor: str
+    reason: str
+    recorded_at: datetime
+
+
+class StoredLetter(Value, frozen=True, kw_only=True):
+    """A dead letter as it stands on record.
+
+    Parameters
+    ----------
+    number
+        What persons call it by; numbers rise in the order of recording.
+    log
+        The log whose writer gave the message up.
+    answer
+        What was done about it, if anything.
+    """
+
+    number: int
+    log: str
+    letter: DeadLetter
+    recorded_at: datetime
+    answer: LetterAnswer | None
 
 
 class Ignored(Value, frozen=True, kw_only=True):

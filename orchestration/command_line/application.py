@@ -127,13 +127,16 @@ def register() -> None:
     from orchestration.command_line import (  # noqa: F401, PLC0415
         backtest,
         data,
+        dead_letters,
         demo,
         doctor,
         models,
         platform,
         record,
+        review,
     )
 
-    for command in (*app.registered_commands, *audit.registered_commands):
+    groups = (app, *(group.typer_instance for group in app.registered_groups))
+    for command in (c for group in groups if group for c in group.registered_commands):
         paragraphs = cleandoc(command.callback.__doc__ or "").split("\n\n")  # type: ignore[union-attr]
         command.help = "\n\n".join(" ".join(lines.split()) for lines in paragraphs)

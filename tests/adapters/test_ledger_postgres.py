@@ -4,22 +4,42 @@ import asyncio
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, text
 
 from adapters.ledger import PostgresLedger, migrate
+from adapters.ledger.dead_letters import DeadLetters
 from adapters.ledger.migration import HEAD, schema_version
 from adapters.ledger.schema import metadata
 from domain.errors import ConfigurationError, Fenced, RecordUnavailable
-from domain.ports.ledger import Commit, Log
+from domain.ports.ledger import Commit, DeadLetter, LetterAction, Log
+from domain.streams import Stream
 from tests.builders import tick
+
+LETTER = DeadLetter(
+    stream=Stream.VOTES, partition=0, position="2-0", reason="bad", attempts=1, data=b"\xff"
+)
 
 
 def connect(url: str) -> psycopg.Connection:
     return psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True)
+
+
+def migrate_to(url: str, version: str) -> None:
+    """Bring a new database to an earlier release's schema."""
+    config = Config()
+    config.set_main_option("script_location", "adapters/ledger/migrations")
+    config.set_main_option("path_separator", "os")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE SCHEMA ledger"))
+        config.attributes["connection"] = connection
+        command.upgrade(config, version)
+    engine.dispose()
 
 
 def end_other_sessions(url: str) -> None:
@@ -85,6 +105,49 @@ def test_the_tables_are_those_that_queries_expect(ledger_url: str):
     engine.dispose()
 
 
+@pytest.mark.parametrize("version", ["0001", "0002"])
+async def test_data_of_an_earlier_release_is_kept(empty_database: str, version: str):
+    migrate_to(empty_database, version)
+    ledger = PostgresLedger(empty_database)
+    lease = await ledger.acquire(Log.DECISIONS, 0)
+    await ledger.commit(
+        lease, Commit(expected_sequence=0, events=(tick(1),), dead_letters=(LETTER,))
+    )
+    await ledger.release(lease)
+    migrate(empty_database)
+    assert [e.message for e in await ledger.events(Log.DECISIONS, 0)] == [tick(1)]
+    assert await ledger.dead_letters() == [LETTER]
+    lease = await ledger.acquire(Log.DECISIONS, 0)
+    assert (
+        await ledger.commit(lease, Commit(expected_sequence=1, events=(tick(2),)))
+    ).sequence == 2
+    await ledger.close()
+    letters = DeadLetters(empty_database)
+    assert letters.answer(1, LetterAction.DISCARDED, actor="ada", reason="a probe")
+    [stored] = letters.found(answered=True)
+    assert (stored.letter, stored.answer and stored.answer.actor) == (LETTER, "ada")
+    letters.close()
+
+
+async def test_dead_letters_and_what_was_done_about_them_can_not_be_changed(ledger_url: str):
+    ledger = PostgresLedger(ledger_url)
+    lease = await ledger.acquire(Log.DECISIONS, 0)
+    await ledger.commit(lease, Commit(expected_sequence=0, dead_letters=(LETTER,)))
+    await ledger.close()
+    letters = DeadLetters(ledger_url)
+    letters.answer(1, LetterAction.DISCARDED, actor="ada", reason="a probe")
+    letters.close()
+    for statement in (
+        "UPDATE ledger.dead_letters SET data = ''",
+        "DELETE FROM ledger.dead_letters",
+        "UPDATE ledger.dead_letter_answers SET actor = 'bob'",
+        "DELETE FROM ledger.dead_letter_answers",
+        "TRUNCATE ledger.dead_letter_answers",
+    ):
+        with connect(ledger_url) as owner, pytest.raises(psycopg.errors.InsufficientPrivilege):
+            owner.execute(statement)
+
+
 @pytest.mark.parametrize(
     "statement",
     [
@@ -100,7 +163,7 @@ async def test_recorded_events_can_not_be_changed(ledger_url: str, statement: st
     with connect(ledger_url) as owner, pytest.raises(psycopg.errors.InsufficientPrivilege):
         owner.execute(statement)
     with connect(ledger_url) as owner:
-        owner.execute("ALTER TABLE ledger.events DISABLE TRIGGER USER")
+        owner.execute("SET session_replication_role = replica")  # the role alone refuses
         owner.execute("SET ROLE quorum_service")
         with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"):
             owner.execute(statement)
