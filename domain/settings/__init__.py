@@ -1,0 +1,30 @@
+"""Every setting of Quorum, in one place, read from ``QUORUM_*`` environment variables.
+
+Groups use two underscores: ``QUORUM_CONSENSUS__VOTE_DEADLINE_SECONDS=2``.
+"""
+
+from domain.settings.groups import (
+    ConsensusSettings,
+    PlatformSettings,
+    QualitySettings,
+    ServingSettings,
+    TradingSettings,
+    TrainingSettings,
+)
+from domain.settings.reading import as_environment, load_settings, setting_names
+from domain.settings.settings import PREFIX, Profile, Settings
+
+__all__ = [
+    "PREFIX",
+    "ConsensusSettings",
+    "PlatformSettings",
+    "Profile",
+    "QualitySettings",
+    "ServingSettings",
+    "Settings",
+    "TradingSettings",
+    "TrainingSettings",
+    "as_environment",
+    "load_settings",
+    "setting_names",
+]

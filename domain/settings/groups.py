@@ -1,0 +1,187 @@
+"""Settings by subject."""
+
+from datetime import date
+from decimal import Decimal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+
+class SettingsGroup(BaseModel):
+    """Settings of one subject, under one prefix."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ConsensusSettings(SettingsGroup):
+    """The voting rule and its service."""
+
+    execute_at_weighted_score: Decimal = Field(
+        default=Decimal(75),
+        ge=0,
+        le=100,
+        description="Weighted score from which a proposal executes (inclusive).",
+    )
+    review_above_variance: Decimal = Field(
+        default=Decimal(40),
+        ge=0,
+        description="Population variance of the scores above which a person decides.",
+    )
+    vote_deadline_seconds: float = Field(
+        default=2.0, gt=0, description="How long a round stays open for votes."
+    )
+    vote_time_to_live_seconds: float = Field(
+        default=30.0, gt=0, description="Age at which a vote no longer counts."
+    )
+    review_timeout_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="How long a person has to answer a manual review before it is rejected.",
+    )
+    batch_messages: int = Field(
+        default=512, ge=1, description="Messages that one ledger transaction takes in at most."
+    )
+
+
+class TradingSettings(SettingsGroup):
+    """The portfolio, the controls in the order path and the paper venue."""
+
+    starting_cash: Decimal = Field(
+        default=Decimal(1_000_000), gt=0, description="Cash of a new paper portfolio (USD)."
+    )
+    maximum_order_value: Decimal = Field(
+        default=Decimal(250_000), gt=0, description="Largest notional of one order (USD)."
+    )
+    maximum_position_fraction: Decimal = Field(
+        default=Decimal("0.30"), gt=0, description="Largest position as a fraction of equity."
+    )
+    maximum_gross_exposure: Decimal = Field(
+        default=Decimal("1.0"), gt=0, description="Sum of absolute positions over equity."
+    )
+    maximum_value_at_risk: Decimal = Field(
+        default=Decimal("0.04"),
+        gt=0,
+        description="Largest 1-day 99 % value at risk as a fraction of equity.",
+    )
+    maximum_participation_rate: Decimal = Field(
+        default=Decimal("0.05"),
+        gt=0,
+        le=1,
+        description="Largest share of a bar's volume that one fill may take.",
+    )
+    price_collar: Decimal = Field(
+        default=Decimal("0.10"),
+        gt=0,
+        description="Largest distance of an order's price from the last price, as a fraction.",
+    )
+    maximum_price_age_seconds: float = Field(
+        default=432_000.0,
+        gt=0,
+        description="Age of a symbol's last price at which its orders are denied "
+        "(5 days: a daily bar over a long weekend).",
+    )
+    reservation_buffer: Decimal = Field(
+        default=Decimal("0.01"),
+        ge=0,
+        description="Cash reserved above a buy's value for the gap until it fills, as a fraction.",
+    )
+    maximum_drawdown: Decimal = Field(
+        default=Decimal("0.25"),
+        gt=0,
+        le=1,
+        description="Drawdown from the high-water mark at which trading is only reducing.",
+    )
+    half_spread_bps: Decimal = Field(
+        default=Decimal(2),
+        ge=0,
+        description="Half-spread that the paper venue charges where the data has no quotes (bps).",
+    )
+    impact_coefficient: Decimal = Field(
+        default=Decimal("0.1"),
+        ge=0,
+        description="Square-root impact in daily volatilities at a participation rate of 1.",
+    )
+    fee_per_share: Decimal = Field(
+        default=Decimal("0.0035"), ge=0, description="Commission per share (USD)."
+    )
+
+
+class ServingSettings(SettingsGroup):
+    """The agents' services."""
+
+    host: str = Field(default="127.0.0.1", description="Address that every process listens on.")
+    first_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_531,
+        description="Port of the first agent's service; the others follow. 0 takes free ports.",
+    )
+    input_timeout_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long an agent waits for a bar or portfolio that a proposal refers to.",
+    )
+    model_poll_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="How often a service looks whether another model was promoted, or taken back.",
+    )
+    history_until: AwareDatetime | None = Field(
+        default=None,
+        description="End of the history that agents start with; empty takes all that is stored.",
+    )
+    maximum_model_age_days: int = Field(
+        default=400, ge=1, description="Age of the training data's end at which an agent abstains."
+    )
+
+
+class QualitySettings(SettingsGroup):
+    """When data is good enough to train and trade on."""
+
+    exchange: str = Field(
+        default="XNYS",
+        description="Exchange whose sessions bars are checked against (a code such as XNYS, 24/7).",
+    )
+    maximum_missing_fraction: float = Field(
+        default=0.02,
+        ge=0,
+        le=1,
+        description="Share of sessions without a good bar from which a symbol is withheld.",
+    )
+    maximum_gap_sessions: int = Field(
+        default=10, ge=0, description="Sessions in a row without a good bar that a symbol may have."
+    )
+    maximum_quarantined_fraction: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of all rows in quarantine from which nothing is trained.",
+    )
+
+
+class TrainingSettings(SettingsGroup):
+    """What the models learn from, and when a champion is judged stale."""
+
+    until: date | None = Field(
+        default=None,
+        description="Only data before this day is learned from; empty: 2012-09-01 for the packaged "
+        "sample, the day after the last bar for your own data.",
+    )
+    maximum_feature_drift: float = Field(
+        default=0.25,
+        gt=0,
+        description="Population stability index of a feature above which monitoring warns.",
+    )
+    experiences_per_retraining: int = Field(
+        default=50, ge=1, description="New experiences that start a retraining."
+    )
+
+
+class PlatformSettings(SettingsGroup):
+    """What `quorum up` runs beside the live plane."""
+
+    dagster_port: int = Field(
+        default=3000, ge=1, le=65_535, description="Port of Dagster's web page (`quorum up`)."
+    )
+    mlflow_port: int = Field(
+        default=5000, ge=1, le=65_535, description="Port of MLflow's web page (`quorum up`)."
+    )

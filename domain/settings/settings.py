@@ -1,0 +1,121 @@
+"""All settings, their defaults and what they mean."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from domain.settings.groups import (
+    ConsensusSettings,
+    PlatformSettings,
+    QualitySettings,
+    ServingSettings,
+    TradingSettings,
+    TrainingSettings,
+)
+
+PREFIX = "QUORUM_"
+DELIMITER = "__"
+
+
+class Profile(StrEnum):
+    """Where the outside parts come from."""
+
+    EMBEDDED = "embedded"
+    SERVICES = "services"
+    CLUSTER = "cluster"
+
+
+def _default_home() -> Path:
+    """Return the user's state directory (XDG); for root the one of the system."""
+    if os.geteuid() == 0:
+        return Path("/var/lib/quorum")
+    state = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(state) / "quorum"
+
+
+class Settings(BaseSettings):
+    """All settings; every field is documented and `quorum doctor` prints them."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+    )
+
+    home: Path = Field(
+        default_factory=_default_home, description="State folder: databases, models, reports, logs."
+    )
+    profile: Profile = Field(
+        default=Profile.EMBEDDED,
+        description="embedded (nothing to install), services (your servers), cluster.",
+    )
+    bus_url: str = Field(
+        default="",
+        description="Redis or Valkey URL; empty starts the embedded one.",
+    )
+    ledger_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="PostgreSQL URL (postgresql+psycopg://); empty starts the embedded one.",
+    )
+    mlflow_tracking_uri: str = Field(
+        default="",
+        description="MLflow tracking and registry URI; empty uses sqlite below the state folder.",
+    )
+    partitions: int = Field(
+        default=1, ge=1, le=256, description="Partitions of each stream; one writer each."
+    )
+    clock: Literal["system", "event"] = Field(
+        default="system",
+        description="system: wall clock; event: time comes from the messages (replays, the demo).",
+    )
+    seed: int = Field(default=7, ge=0, description="Seed of everything that is random.")
+    data_folder: Path | None = Field(
+        default=None,
+        description="Folder with your own bars (Parquet or CSV); empty uses the packaged sample.",
+    )
+    log_format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="auto: console on a terminal, JSON elsewhere."
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Least severe level that is logged."
+    )
+    metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65_534,
+        description="Port of the consensus's /metrics, /livez and /readyz; the gateway's is the "
+        "next where both run on one machine. 0 takes free ones.",
+    )
+    consensus: ConsensusSettings = Field(
+        default=ConsensusSettings(), description="The voting rule."
+    )
+    platform: PlatformSettings = Field(
+        default=PlatformSettings(), description="What `quorum up` runs beside the live plane."
+    )
+    trading: TradingSettings = Field(
+        default=TradingSettings(), description="Portfolio, controls, paper venue."
+    )
+    training: TrainingSettings = Field(
+        default=TrainingSettings(), description="What models learn from."
+    )
+    quality: QualitySettings = Field(
+        default=QualitySettings(), description="Limits of the data checks."
+    )
+    serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
+
+    @field_validator("home", "data_folder")
+    @classmethod
+    def _folder(cls, path: Path | None) -> Path | None:
+        """Return the folder as every process finds it, wherever it was started."""
+        if path is None:
+            return None
+        path = path.expanduser().absolute()
+        if path.exists() and not path.is_dir():
+            raise ValueError("it is not a folder")
+        return path
