@@ -10,7 +10,7 @@ from domain.ports.ledger import StoredLetter
 from domain.settings import load_settings
 from domain.streams import Stream
 from orchestration.command_line.application import Json, app
-from orchestration.command_line.operator import Actor, acting
+from orchestration.command_line.operator import Actor, acting, stated
 from orchestration.command_line.printing import console, print_fields, print_json, print_table
 
 dead_letters = typer.Typer(
@@ -121,7 +121,7 @@ def discard_letters(
     """Record that a dead letter is of no use; it leaves the list and stays on record."""
     from orchestration.dead_letters import discard  # noqa: PLC0415
 
-    handled = discard(load_settings(), numbers, actor=acting(actor), reason=reason)
+    handled = discard(load_settings(), numbers, actor=acting(actor), reason=stated(reason))
     _tell(handled, "it stays on record", as_json=as_json)
 
 

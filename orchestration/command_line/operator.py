@@ -1,11 +1,11 @@
-"""Who gives an answer that goes on record."""
+"""Who gives an answer that goes on record, and why."""
 
 import getpass
 from typing import Annotated
 
 import typer
 
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, InvalidValue
 
 #: The option of every command whose answer is recorded; `acting` fills it in.
 Actor = Annotated[
@@ -23,3 +23,10 @@ def acting(actor: str) -> str:
         raise ConfigurationError(
             "This account has no name to put on record.", next_step="Give one by --actor."
         ) from None
+
+
+def stated(reason: str) -> str:
+    """Return the reason, which must say something."""
+    if reason.strip():
+        return reason.strip()
+    raise InvalidValue("The reason is empty.", next_step="Say why by --reason; it goes on record.")

@@ -9,7 +9,7 @@ import typer
 from domain.money import positive
 from domain.settings import load_settings
 from orchestration.command_line.application import Json, app
-from orchestration.command_line.operator import Actor, acting
+from orchestration.command_line.operator import Actor, acting, stated
 from orchestration.command_line.printing import console, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _answer(
 ) -> None:
     from orchestration.reviews import Answer, answer_review  # noqa: PLC0415
 
-    answer = Answer(approved, acting(actor), reason, _price_of(price) if price else None)
+    answer = Answer(approved, acting(actor), stated(reason), _price_of(price) if price else None)
     answered = answer_review(load_settings(), decision, answer, patience_seconds=wait)
     if as_json:
         print_json(_as_json(answered.review) | {"by_this_call": answered.by_this_call})

@@ -105,7 +105,7 @@ def test_completion_offers_commands_and_values():
             "COMP_CWORD": "1",
         }
     )
-    assert set(told.stdout.split()) == {"decisions", "demo"}
+    assert set(told.stdout.split()) == {"dead-letters", "decisions", "demo"}
     told = quorum(
         environment={
             "_QUORUM_COMPLETE": "complete_bash",

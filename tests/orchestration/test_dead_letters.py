@@ -152,10 +152,13 @@ def test_what_was_discarded_is_not_redriven_and_the_other_way_round(desk: Desk):
     assert on_stream(desk, Stream.NEWS).count(b"gone") == 0
 
 
-def test_an_unknown_number_changes_nothing(desk: Desk):
+def test_an_unknown_number_or_no_reason_changes_nothing(desk: Desk):
     [known] = bury(desk, b"known")
     told = desk.command("dead-letters", "redrive", str(known), "999999", code=2)
     assert "No dead letter has the number 999999" in told
+    assert "reason is empty" in desk.command(
+        "dead-letters", "discard", str(known), "--reason", " ", code=2
+    )
     assert desk.asked("dead-letters", "show", str(known))["answer"] is None
 
 
