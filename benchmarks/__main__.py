@@ -48,8 +48,8 @@ def _rows(name: str) -> list[Row]:
 def _machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
-        f"{platform.machine()}, {os.cpu_count()} cores (shared), {memory:.0f} GB,"
-        f" {platform.system()}, Python {platform.python_version()}"
+        f"{platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GB, load average"
+        f" {os.getloadavg()[0]:.1f} before, {platform.system()}, Python {platform.python_version()}"
     )
 
 

@@ -57,16 +57,12 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def cpu_seconds(*command: str) -> float:
-    """Return the CPU time of a program and its children."""
+def cpu_of_imports(code: str) -> float:
+    """Return the CPU time of a new interpreter that runs `code`."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-def cpu_of_imports(code: str) -> float:
-    return cpu_seconds(sys.executable, "-c", code)
 
 
 @contextmanager
