@@ -48,7 +48,7 @@ def split(command):
 
 def parse(arguments):
     """Let each level of the command line read its arguments, without doing anything."""
-    application._register()
+    application.register()
     command, context, name = typer.main.get_command(application.app), None, "quorum"
     while True:
         context = command.make_context(name, list(arguments), parent=context)
