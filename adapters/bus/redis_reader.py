@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Self
 import redis.exceptions as redis_errors
 from redis.asyncio import Redis
 
+from adapters.bus.cancellation import cancellation_kept
+
 FIELD = b"data"
 _PENDING_PAGE = 1_000
 _GROUP_IS_GONE = ("NOGROUP", "UNBLOCKED")
@@ -57,12 +59,13 @@ class Reader:
     async def next(self, limit: int, wait_ms: int) -> list[Entry]:
         """Return up to `limit` entries; an empty list if none came within `wait_ms`."""
         try:
-            if not self._groups_exist:
-                await self._create_groups()
-            if not self._in_hand:
-                self._in_hand.extend(await self._unfinished(limit))
-            if not self._in_hand:
-                self._in_hand.extend(await self._new(limit, wait_ms))
+            with cancellation_kept():
+                if not self._groups_exist:
+                    await self._create_groups()
+                if not self._in_hand:
+                    self._in_hand.extend(await self._unfinished(limit))
+                if not self._in_hand:
+                    self._in_hand.extend(await self._new(limit, wait_ms))
         except redis_errors.ResponseError as problem:
             self._begin_again()
             if not str(problem).startswith(_GROUP_IS_GONE):

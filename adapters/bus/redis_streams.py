@@ -12,6 +12,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
+from adapters.bus.cancellation import cancellation_kept
 from adapters.bus.numbering import (
     FIRST_NUMBER_OF_THE_BUS,
     check_numbered_by_writer,
@@ -227,11 +228,13 @@ class RedisBus:
         """Run an operation, again with growing pauses while the server can't be reached."""
         try:
             try:
-                return await operation()
+                with cancellation_kept():
+                    return await operation()
             except _TRANSIENT as problem:
                 if not _is_transient(problem):
                     raise
-                return await self._again(operation)
+                with cancellation_kept():
+                    return await self._again(operation)
         except (redis_errors.RedisError, OSError) as problem:
             reached = not _is_transient(problem)
             raise EnvironmentProblem(

@@ -181,3 +181,20 @@ async def test_the_settings_choose_the_bus(valkey, server) -> None:
     for url in ("", "amqp://localhost"):
         with pytest.raises(ConfigurationError):
             open_bus(Settings(bus_url=url))
+
+
+async def test_who_is_asked_to_end_in_the_middle_of_a_call_ends(server, connect, valkey):
+    bus = connect(valkey.bus_url)
+
+    async def ask(times: int) -> None:
+        for _ in range(times):
+            await bus.backlog("g", *SOURCE)
+
+    await ask(1)
+    for turns in range(200):
+        asking = asyncio.create_task(ask(20))
+        for _ in range(turns % 20):
+            await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
