@@ -8,11 +8,16 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from adapters.embedded import EmbeddedServers, Endpoints
 from adapters.ledger import migrate
 
 _databases = count(1)
+
+# A machine with other work on it is no fault of the code: examples are bounded in number, not time.
+settings.register_profile("quorum", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("quorum")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

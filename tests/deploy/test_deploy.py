@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,8 @@ def test_the_image_is_made_of_every_package_of_the_product():
     kept = set(
         re.findall(r"^!(\w+)$", (DEPLOY / "Dockerfile.dockerignore").read_text(), re.MULTILINE)
     )
-    packages = {path.parent.name for path in ROOT.glob("*/__init__.py")} - {"tests"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
     assert packages <= kept
 
 
