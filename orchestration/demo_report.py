@@ -1,10 +1,13 @@
 """The demo's report: what the record, the registry and the batch runs hold, on one page."""
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from shlex import quote
+from shutil import which
 
 import polars as pl
 from msgspec.structs import replace
@@ -69,12 +72,13 @@ def next_commands(settings: Settings, record: Record) -> tuple[str, str, str]:
     """Return three commands worth trying after the demo."""
     executed = [d.decision_id for d in record.decisions if d.outcome is Outcome.EXECUTE]
     explained = (executed or [d.decision_id for d in record.decisions] or ["<decision>"])[0]
-    home = f"QUORUM_HOME={quote(str(settings.home))} "
-    return (
-        f"{home}quorum explain {explained}",
-        f"{home}quorum audit verify",
-        f"{home}quorum up",
-    )
+    quorum = f"QUORUM_HOME={quote(str(settings.home))} {_program()}"
+    return (f"{quorum} explain {explained}", f"{quorum} audit verify", f"{quorum} up")
+
+
+def _program() -> str:
+    """Return how this shell calls the command that runs: by name, or by its path."""
+    return "quorum" if which("quorum") else quote(os.path.relpath(sys.argv[0]))
 
 
 def write_report(settings: Settings, run: Run) -> Path:
