@@ -135,6 +135,13 @@ def _costs_doubled(evidence: Evidence) -> Finding | None:
         return None
     costs, start = account.fees + account.slippage, float(account.equity[0])
     total = pf.total_return(account.returns)
+    if costs <= 0:
+        return Finding(
+            Weight.CAUTION,
+            "Costs are modelled, not paid",
+            f"{evidence.report.run.costs} By luck the gaps to the next open paid more than the "
+            f"costs took; do not count on it.",
+        )
     doubled = total - costs / start
     turns = total > 0 > doubled
     return Finding(

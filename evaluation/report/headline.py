@@ -81,10 +81,10 @@ def tiles(report: ReportInput, account: Account) -> list[Tile]:
             f"{won:,} of {w.count(account.pnl.height, 'decision')} with a known outcome",
         ),
         Tile(
-            "Cost of trading",
+            "Implementation shortfall",
             w.bps(account.cost_bps),
-            f"fees {w.money(account.fees, report.run.currency)}, "
-            f"slippage {w.money(account.slippage, report.run.currency)}",
+            f"from the price decided on, the gap to the next open included; "
+            f"fees {w.money(account.fees, report.run.currency)}",
         ),
         Tile(
             "Mean exposure",
