@@ -147,7 +147,7 @@ def _parameters(
         "total-return adjusted",
         news="Generated headlines: seeded noise that knows nothing of the prices",
         costs=f"Half-spread {trading.half_spread_bps} bps, square-root impact "
-        f"{trading.impact_coefficient} daily volatilities, {trading.fee_per_share} USD per share",
+        f"{trading.impact_coefficient} daily volatilities, {trading.fee_per_share} USD per share.",
         decision_log_hash=run.record.decision_log_hash,
         data_version=data_version,
         code_version=versions[0].code_version,
