@@ -8,8 +8,9 @@ import psycopg
 
 from benchmarks.consensus_process import consensus_running, opened
 from benchmarks.measure import Row, alternately, median, run
-from consensus.engine import Engine, Rules
+from consensus.engine import Engine
 from domain.messages import decode, encode
+from domain.rules import Rules
 from domain.settings import Settings
 from domain.streams import Stream
 from tests.builders import proposal, votes

@@ -4,13 +4,14 @@ import time
 
 from consensus.engine import Engine
 from consensus.handler import Batch, Effects, dead_letter
-from consensus.state import Rules, State
+from consensus.state import State
 from domain.identity import derive_id
 from domain.messages import decode
 from domain.metrics import Metric
 from domain.ports.bus import Delivery
 from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
 from domain.ports.metrics import Metrics
+from domain.rules import Rules
 from domain.streams import Stream
 from domain.voting import ConsensusResult, ReviewVerdict, TradingProposal
 

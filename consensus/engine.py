@@ -7,17 +7,17 @@ and what is held or remembered is let go by logical time.
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 
 import msgspec
 
-from consensus.rule import RULE_VERSION, Reason, calculate_consensus, ignore
-from consensus.state import Held, Review, Round, Rules, State
+from consensus.review import Reviews
+from consensus.rule import RULE_VERSION, calculate_consensus, ignore
+from consensus.state import Held, Round, State
 from domain.identity import derive_id
 from domain.market import Tick
 from domain.messages import Message
-from domain.money import EXACT
 from domain.ports.ledger import Ignored
+from domain.rules import Rules
 from domain.voting import (
     AgentId,
     ConsensusResult,
@@ -30,8 +30,6 @@ from domain.voting import (
 _AGENTS = frozenset(map(str, AgentId))
 _MOST_VOTES_IN_A_ROUND = 32
 _MOST_REMEMBERED = 100_000
-
-__all__ = ["Engine", "Event", "Rules", "State"]
 
 Event = ConsensusResult | ReviewVerdict | Ignored
 
@@ -47,6 +45,7 @@ class Engine:
     def __init__(self, rules: Rules, state: State | None = None) -> None:
         self.rules = rules
         self.state = state if state is not None else State()
+        self._reviews = Reviews(rules, self.state.reviews)
 
     @classmethod
     def from_bytes(cls, rules: Rules, data: bytes) -> "Engine":
@@ -176,9 +175,7 @@ class Engine:
         del self.state.rounds[proposal.proposal_id]
         self._remember(proposal.proposal_id, closed_at)
         if decision.outcome is Outcome.MANUAL_REVIEW:
-            self.state.reviews[decision.decision_id] = Review(
-                decision=decision, deadline=closed_at + self.rules.review_timeout
-            )
+            self._reviews.open(decision)
         return decision
 
     def _remember(self, key: str, moment: datetime) -> None:
@@ -196,11 +193,7 @@ class Engine:
         due = [r for r in self.state.rounds.values() if r.deadline <= now]
         due.sort(key=lambda r: (r.deadline, r.proposal.proposal_id))
         events += [self._close(voting, voting.deadline) for voting in due]
-        overdue = [r for r in self.state.reviews.values() if r.deadline <= now]
-        overdue.sort(key=lambda r: (r.deadline, r.decision.decision_id))
-        events += [
-            self._answer(r, Outcome.REJECT, Reason.REVIEW_TIMEOUT, r.deadline) for r in overdue
-        ]
+        events += [self._reviewed(answer) for answer in self._reviews.expire(now)]
         for key, held in list(self.state.held.items()):
             if held.since is None:
                 held.since = now
@@ -214,38 +207,11 @@ class Engine:
         return events
 
     def _review(self, verdict: ReviewVerdict) -> Sequence[Event]:
-        review = self.state.reviews.get(verdict.decision_id)
-        if review is None:
+        if verdict.decision_id not in self._reviews:
             known = verdict.decision_id in self.state.decided
             return [Ignored(message=verdict, reason="answered" if known else "unknown_decision")]
-        if verdict.decided_at > review.deadline:
-            outcome, reason = Outcome.REJECT, Reason.REVIEW_TIMEOUT
-        elif not verdict.approved:
-            outcome, reason = Outcome.REJECT, Reason.REVIEW_REJECTED
-        elif self._price_moved(review.decision.proposal.reference_price, verdict.price_now):
-            outcome, reason = Outcome.REJECT, Reason.PRICE_MOVED
-        else:
-            outcome, reason = Outcome.EXECUTE, Reason.APPROVED
-        answer = self._answer(review, outcome, reason, verdict.occurred_at, verdict.message_id)
-        return [verdict, answer]
+        return [verdict, self._reviewed(self._reviews.answer(verdict))]
 
-    def _price_moved(self, then: Decimal, now: Decimal) -> bool:
-        distance = EXACT.abs(EXACT.subtract(now, then))
-        return distance > EXACT.multiply(then, self.rules.review_price_collar)
-
-    def _answer(
-        self, review: Review, outcome: Outcome, reason: Reason, moment: datetime, cause: str = ""
-    ) -> ConsensusResult:
-        """Return the decision that ends a review: a new event, the first one stays as it was."""
-        decision = review.decision
-        del self.state.reviews[decision.decision_id]
-        answered_at = max(moment, decision.occurred_at)
-        self._remember(decision.decision_id, answered_at)
-        return msgspec.structs.replace(
-            decision,
-            message_id=derive_id("review", decision.decision_id),
-            causation_id=cause or decision.decision_id,
-            occurred_at=answered_at,
-            outcome=outcome,
-            reason=reason,
-        )
+    def _reviewed(self, answer: ConsensusResult) -> ConsensusResult:
+        self._remember(derive_id("decision", answer.proposal.proposal_id), answer.occurred_at)
+        return answer

@@ -24,10 +24,10 @@ from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
 from consensus.decisions import STREAMS, DecisionHandler
 from consensus.processor import Processor, keep_running
-from consensus.state import Rules
 from domain.errors import EnvironmentProblem, QuorumError
 from domain.identity import derive_id
 from domain.market import Tick
+from domain.rules import Rules
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
 from domain.voting import Thresholds

@@ -1,40 +1,11 @@
-"""What the engine is told, and what it knows between two messages."""
+"""What the engine knows between two messages."""
 
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import datetime
 
 import msgspec
 
-from consensus.rule import DEFAULT_THRESHOLDS
-from domain.messages import Value
-from domain.voting import ConsensusResult, IgnoredVote, Thresholds, TradingProposal, Vote
-
-
-class Rules(Value, frozen=True, kw_only=True):
-    """What the engine is told by the settings.
-
-    Parameters
-    ----------
-    vote_deadline
-        How long a round stays open for votes.
-    vote_time_to_live
-        Age at which a vote no longer counts, and how long one waits for its proposal.
-    review_timeout
-        How long a person has to answer.
-    review_price_collar
-        How far, as a fraction, the price may be from the proposal's when a person approves.
-    """
-
-    thresholds: Thresholds = DEFAULT_THRESHOLDS
-    vote_deadline: timedelta = timedelta(seconds=2)
-    vote_time_to_live: timedelta = timedelta(seconds=30)
-    review_timeout: timedelta = timedelta(hours=1)
-    review_price_collar: Decimal = Decimal("0.10")
-
-    @property
-    def memory(self) -> timedelta:
-        """How long a decided proposal is remembered: no timely vote on it can come later."""
-        return self.vote_deadline + 2 * self.vote_time_to_live
+from consensus.review import Review
+from domain.voting import IgnoredVote, TradingProposal, Vote
 
 
 class Round(msgspec.Struct, kw_only=True):
@@ -51,13 +22,6 @@ class Held(msgspec.Struct, kw_only=True):
 
     votes: list[Vote] = []
     since: datetime | None = None
-
-
-class Review(msgspec.Struct, kw_only=True):
-    """A decision that waits for a person until `deadline`."""
-
-    decision: ConsensusResult
-    deadline: datetime
 
 
 class State(msgspec.Struct, kw_only=True):

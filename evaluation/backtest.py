@@ -16,7 +16,7 @@ from decimal import Decimal
 
 import polars as pl
 
-from consensus.engine import Engine, Rules
+from consensus.engine import Engine
 from domain.experience import Experience
 from domain.identity import derive_id
 from domain.market import MarketData, Tick
@@ -25,6 +25,7 @@ from domain.orders import ExecutionReport, OrderUpdated
 from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
+from domain.rules import Rules
 from domain.settings import TradingSettings
 from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
 from trading.gateway import Gateway

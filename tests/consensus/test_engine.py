@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from consensus.engine import Engine, Rules
+from consensus.engine import Engine
 from domain.errors import InvalidValue
 from domain.identity import derive_id
 from domain.messages import encode
 from domain.ports.ledger import Ignored
+from domain.rules import Rules
 from domain.voting import Action, ConsensusResult, Outcome, ReviewVerdict, TradingProposal, Vote
 from tests.builders import AGENTS, at, proposal, tick, verdict, vote, votes
 
@@ -281,7 +282,8 @@ REVIEWED = {"approved", "review_rejected", "review_timeout", "price_moved"}
 
 _PROGRAM = """
 import hashlib
-from consensus.engine import Engine, Rules
+from consensus.engine import Engine
+from domain.rules import Rules
 from domain.messages import encode
 from domain.ports.ledger import Ignored
 from tests.builders import proposal, tick, votes

@@ -9,7 +9,6 @@ from adapters.bus.memory import MemoryBus
 from adapters.clock import EventClock
 from adapters.ledger.memory import MemoryLedger
 from adapters.metrics import PrometheusMetrics
-from consensus.engine import Rules
 from consensus.processor import Processor
 from domain.experience import Experience
 from domain.identity import derive_id
@@ -18,6 +17,7 @@ from domain.messages import decode, encode
 from domain.metrics import Metric
 from domain.money import canonical
 from domain.orders import ExecutionReport, OrderStatus, OrderUpdated
+from domain.rules import Rules
 from domain.settings import Settings, TradingSettings
 from domain.streams import Stream
 from domain.voting import Action, AgentId, Outcome, TradingProposal, Vote
