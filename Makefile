@@ -4,13 +4,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 UV     := $(BIN)/uv
 
-# A folder with a CPU build of torch, if this machine's pip knows one.
-WHEELS := $(firstword $(PIP_FIND_LINKS) $(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
-ifneq ($(wildcard $(WHEELS)/torch-*+cpu-*.whl),)
-TORCH  := --find-links $(WHEELS)
-else
-TORCH  := --torch-backend cpu
-endif
+# Where `make lock` finds a CPU build of torch.
+WHEELS := $(firstword $(PIP_FIND_LINKS))
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
@@ -23,7 +18,7 @@ $(VENV)/installed: requirements.lock requirements-dev.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements.lock
-	$(UV) pip install --quiet --python $(BIN)/python --no-deps $(TORCH) torch==$(TORCH_VERSION)
+	bash .ci/install-torch $(VENV)
 	$(UV) pip install --quiet --python $(BIN)/python --require-hashes --requirement requirements-dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --compile-bytecode --editable .
 	touch $@
@@ -47,7 +42,7 @@ contracts: setup  ## Check which room imports which.
 	$(BIN)/lint-imports
 
 package: setup  ## Build a wheel and try it in a clean environment.
-	UV=$(abspath $(UV)) TORCH="$(TORCH)" bash .ci/check-package
+	UV=$(abspath $(UV)) bash .ci/check-package
 
 check: test lint types contracts package  ## Everything that CI checks.
 
