@@ -1,9 +1,8 @@
 """The whole loop on the packaged sample: learn, serve, trade unseen months, learn again, report."""
 
 import asyncio
-import shutil
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,13 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from adapters.bus import open_bus
-from adapters.embedded import erase
 from adapters.ledger import migrate
-from adapters.locks import owned_lock
 from adapters.profile import connected
 from adapters.time_series import open_time_series
 from assets.training import training_cutoff
-from domain.errors import ConfigurationError, DataQualityError
+from domain.errors import DataQualityError
 from domain.ports.time_series import Table
 from domain.settings import Settings
 from domain.voting import AgentId
@@ -27,12 +24,10 @@ from orchestration.live_plane import running_live_plane
 from orchestration.pipeline import RetrainingResult, run_pipeline, run_retraining
 from orchestration.record import ask
 from orchestration.replay import Replay
+from orchestration.state_folder import prepared_for_demo
 
 #: The agent that the demo retrains on what it experienced.
 RETRAINED = AgentId.MARKET_ANALYST
-#: Marks a state folder as one that the demo made and may empty again.
-MARKER = "demo.json"
-_LOCK = "demo.lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +73,7 @@ def run_demo(settings: Settings, stages: Stages, *, days: int | None = None) -> 
     """
     with ExitStack() as held:
         with stages.stage("Empty the state folder") as stage:
-            held.enter_context(prepared_state_folder(settings))
+            held.enter_context(prepared_for_demo(settings.home))
             stage.say(str(settings.home))
         with stages.stage("Start PostgreSQL and Valkey"):
             live = held.enter_context(connected(settings))
@@ -109,35 +104,6 @@ def run_demo(settings: Settings, stages: Stages, *, days: int | None = None) -> 
         seconds=stages.seconds,
         next_commands=next_commands(settings, record),
     )
-
-
-@contextmanager
-def prepared_state_folder(settings: Settings) -> Generator[None]:
-    """Empty the state folder if the demo made it; for the block, no other demo can take it.
-
-    Raises
-    ------
-    ConfigurationError
-        If it holds what the demo did not make.
-    EnvironmentProblem
-        If another demo, or a platform, runs in it.
-    """
-    home, marker, lock = settings.home, settings.home / MARKER, settings.home / _LOCK
-    if home.exists() and any(home.iterdir()) and not marker.exists():
-        raise ConfigurationError(
-            f"{home} holds a platform's state that the demo did not make.",
-            next_step="Give the demo a folder of its own: QUORUM_HOME=~/quorum-demo quorum demo.",
-        )
-    home.mkdir(parents=True, exist_ok=True)
-    marker.write_text('{"made_by": "quorum demo"}\n')
-    with owned_lock(lock, patience_seconds=0, purpose="running a demo in this folder"):
-        erase(home)
-        for path in home.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path)
-            elif path not in (marker, lock):
-                path.unlink()
-        yield
 
 
 def unseen_bars(settings: Settings, days: int | None) -> pl.DataFrame:

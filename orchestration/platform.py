@@ -25,6 +25,7 @@ from domain.voting import AgentId
 from orchestration import live_plane
 from orchestration.pipeline import dagster_instance
 from orchestration.ports import demand_free, platform_ports
+from orchestration.state_folder import give_to_platform
 
 _WATCH_SECONDS = 1.0
 _STOP_SECONDS = 60.0
@@ -115,6 +116,12 @@ def run_platform(settings: Settings, console: Console) -> None:
     demand_free(settings.serving.host, platform_ports(settings))
     for number in (signal.SIGINT, signal.SIGTERM):  # a script's background job ignores SIGINT
         signal.signal(number, signal.default_int_handler)
+    if give_to_platform(settings.home):
+        console.print(
+            f"  {settings.home} was the demo's and is this platform's from now on; the next demo "
+            "needs a folder of its own.",
+            soft_wrap=True,
+        )
     with ExitStack() as held:
         servers = _embedded_servers(settings)
         if servers is not None:

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from adapters.embedded import EmbeddedServers, Endpoints
+from adapters.embedded import EmbeddedServers, Endpoints, erase
 from adapters.ledger import migrate
 
 _databases = count(1)
@@ -36,9 +36,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test reads or writes the user's state folder."""
-    monkeypatch.setenv("QUORUM_HOME", str(tmp_path / "quorum"))
+def _private_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No test reads or writes the user's state folder, or leaves a database elsewhere."""
+    home = tmp_path / "quorum"
+    monkeypatch.setenv("QUORUM_HOME", str(home))
+    yield
+    monkeypatch.undo()
+    if (home / "servers").exists():
+        erase(home)
 
 
 @pytest.fixture(scope="session")

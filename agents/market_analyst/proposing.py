@@ -24,10 +24,10 @@ from typing import NamedTuple
 from agents.indicators import FEATURE_NAMES
 from agents.market_analyst.judgement import Outlook, described, lean_of, outlook
 from agents.market_analyst.patterns import candlesticks
-from agents.market_analyst.regime import volatility_regime
+from agents.market_analyst.regime import Regime, volatility_regime
 from agents.market_view import MarketView
 from agents.model import PLACES, Model
-from agents.price_history import to_instant
+from agents.price_history import PriceHistory, to_instant
 from agents.scores import EVEN_CHANCE
 from domain.identity import derive_id
 from domain.market import MarketData
@@ -160,6 +160,22 @@ def _gain(portfolio: Portfolio, symbol: str, price: float, volatility: float) ->
     return (price / float(position.average_price) - 1.0) / volatility
 
 
+def _in_words(
+    seen: Outlook,
+    direction: int,
+    horizon_days: int,
+    history: PriceHistory,
+    regime: Regime | None,
+) -> str:
+    patterns = ", ".join(pattern.name for pattern in candlesticks(history))
+    return (
+        f"expects {seen.expected * seen.volatility * 1e4:+.0f} bps in {horizon_days} days, "
+        f"right with {seen.chance(direction):.1%}; {described(seen.drivers)}; "
+        f"volatility {'unknown' if regime is None else regime.name}"
+        f"{f'; {patterns}' if patterns else ''}."
+    )
+
+
 def propose(
     model: Model,
     label: str,
@@ -197,7 +213,6 @@ def propose(
     action = Action.BUY if direction > 0 else Action.SELL
     history = view.history(symbol, bar.observed_at)
     regime = volatility_regime(history)
-    patterns = ", ".join(pattern.name for pattern in candlesticks(history))
     return TradingProposal(
         message_id=derive_id("proposal", bar.message_id, label),
         correlation_id=bar.message_id,
@@ -209,14 +224,8 @@ def propose(
         reference_price=bar.price,
         price_target=canonical(round(price * exp(seen.expected * seen.volatility), PLACES)),
         horizon_days=specification.horizon_days,
-        rationale=(
-            f"{action} {quantity} {symbol}: {wish.reason}; expects "
-            f"{seen.expected * seen.volatility * 1e4:+.0f} bps in "
-            f"{specification.horizon_days} days, right with {seen.chance(direction):.1%}; "
-            f"{described(seen.drivers)}; "
-            f"volatility {'unknown' if regime is None else regime.name}"
-            f"{f'; {patterns}' if patterns else ''}."
-        ),
+        rationale=f"{action} {quantity} {symbol}: {wish.reason}; "
+        + _in_words(seen, direction, specification.horizon_days, history, regime),
         confidence_ppm=confidence_ppm(seen.chance(direction)),
         risk_metrics={
             "horizon_volatility": canonical(seen.volatility),

@@ -18,6 +18,8 @@ from domain.settings.groups import (
 )
 
 PREFIX = "QUORUM_"
+#: The Delta tables below the state folder can't be found again on such paths (delta-rs).
+_UNUSABLE_IN_A_PATH = frozenset(r"#?[\]^|")
 DELIMITER = "__"
 
 
@@ -118,4 +120,6 @@ class Settings(BaseSettings):
         path = path.expanduser().absolute()
         if path.exists() and not path.is_dir():
             raise ValueError("it is not a folder")
+        if unusable := sorted(_UNUSABLE_IN_A_PATH.intersection(str(path))):
+            raise ValueError(f"its path must not hold {' '.join(unusable)}")
         return path

@@ -56,6 +56,13 @@ def reported(demo, variables):
     return {process["name"]: process for process in json.loads(run.stdout)}, run.returncode
 
 
+def test_the_folder_is_no_demo_s_any_more(platform, demo):
+    run = quorum(demo.home, "demo", "--days", "5")
+    assert run.returncode == 2
+    assert "that the demo did not make" in " ".join(run.stderr.split())
+    assert (demo.home / "reports").is_dir()
+
+
 def test_status_tells_that_all_is_ready(platform, demo, variables):
     found, code = reported(demo, variables)
     assert (code, {p["state"] for p in found.values()}) == (0, {"ready"})

@@ -19,7 +19,7 @@ from domain.messages import Message
 from domain.ports.ledger import GENESIS, Commit, Log, Recorded
 from domain.settings import load_settings
 from orchestration.command_line.application import run
-from orchestration.demo import MARKER
+from orchestration.state_folder import MARKER
 from tests.builders import tick
 
 
@@ -73,6 +73,16 @@ def test_a_file_where_the_state_folder_should_be(home, told, command):
     assert code == 2
     assert f"it is not a folder (got '{home}')" in text
     assert home.read_text() == "a file"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_state_folder_on_a_path_that_the_tables_cannot_use(home, told, monkeypatch, command):
+    home = home.with_name("quorum [new]")
+    monkeypatch.setenv("QUORUM_HOME", str(home))
+    code, text = told(command)
+    assert code == 2
+    assert f"its path must not hold [ ] (got '{home}')" in text
+    assert not home.exists()
 
 
 @pytest.mark.parametrize("command", ["models", "decisions", "up", "demo", "train"])
