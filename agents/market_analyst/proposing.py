@@ -13,8 +13,9 @@ A holding is closed whole, instead of in steps, when the odds have turned agains
 gained a usual move of the horizon (profit taken), or they have been against it for a whole
 horizon (time stop). Whatever was left or refused is looked at again at the next bar.
 
-None of the constants was fitted to prices: each says where it comes from. What depends on the
-model (how far its odds usually lean) is measured by `training.calibrate`, before the cutoff.
+None of the constants was fitted to prices: each says where it comes from. The form of the rules
+was chosen while looking at replays of 2008 to 2012, all before the sample's cutoff. What depends
+on the model (how far its odds usually lean) is measured by `training.calibrate`, before the cutoff.
 """
 
 from datetime import datetime
