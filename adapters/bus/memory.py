@@ -133,13 +133,12 @@ class MemoryBus:
     async def trim(
         self, stream: Stream, partition: int, *, needed_by: Collection[str], keep: int
     ) -> int:
-        """Forget what every group has finished, except the newest `keep`."""
+        """Forget what `needed_by` has finished, except the newest `keep`; see `MessageBus`."""
         state = self._broker.partition((stream, partition))
         if not set(needed_by) <= state.delivered.keys():
             return 0
         finished = [
-            min(state.pending[group], default=(delivered[0], delivered[1] + 1))
-            for group, delivered in state.delivered.items()
+            min(state.pending[group], default=_next(state.delivered[group])) for group in needed_by
         ]
         most = max(0, len(state.messages) - keep)
         end = min([most, *(_find(state.messages, position) for position in finished)])
@@ -267,6 +266,10 @@ def _again(
     entry.consumer, entry.delivered_at = consumer, now
     entry.attempts += 1
     return _delivery(source, position, entry.data, entry.attempts)
+
+
+def _next(position: Position) -> Position:
+    return position[0], position[1] + 1
 
 
 def _next_of_the_bus(latest: Position) -> Position:

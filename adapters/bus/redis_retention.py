@@ -9,7 +9,7 @@ from adapters.bus.redis_connection import RedisConnection
 
 
 class Retention:
-    """Trims one stream: only what every group has finished, and never the newest `keep`.
+    """Trims one stream: only what those who need it have finished, and never the newest `keep`.
 
     The server can't say which message is the thousandth from the end without reading them all,
     so every call notes how many messages the stream has had and which is its last.
@@ -25,14 +25,15 @@ class Retention:
             self._marks.clear()
             return 0
         stream = fields(await connection.call("XINFO", "STREAM", self._key))
-        groups = [fields(row) for row in await connection.call("XINFO", "GROUPS", self._key)]
         old_enough = self._behind_the_newest(
             stream["entries-added"], parse(stream["last-generated-id"].decode()), keep
         )
-        if not set(needed_by) <= {group["name"].decode() for group in groups}:
+        rows = map(fields, await connection.call("XINFO", "GROUPS", self._key))
+        groups = {row["name"].decode(): row for row in rows}
+        if not set(needed_by) <= groups.keys():
             return 0
-        bounds = [old_enough, *[await self._unfinished(connection, group) for group in groups]]
-        number, addition = min(bounds)
+        unfinished = [await self._unfinished(connection, groups[name]) for name in needed_by]
+        number, addition = min([old_enough, *unfinished])
         return await connection.call("XTRIM", self._key, "MINID", "=", f"{number}-{addition}")
 
     def _behind_the_newest(self, added: int, last: Position, keep: int) -> Position:
@@ -51,7 +52,6 @@ class Retention:
             summary: Any = await connection.call("XPENDING", self._key, group["name"])
             if summary[0]:
                 return parse(summary[1].decode())
-        # Delivered to nobody else since the group was asked about: nothing before is unfinished.
         return _next(parse(group["last-delivered-id"].decode()))
 
 

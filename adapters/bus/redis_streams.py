@@ -200,7 +200,7 @@ class RedisBus:
     async def trim(
         self, stream: Stream, partition: int, *, needed_by: Collection[str], keep: int
     ) -> int:
-        """Forget what every group has finished, except the newest `keep`; see `MessageBus`."""
+        """Forget what `needed_by` has finished, except the newest `keep`; see `MessageBus`."""
         key = _key(stream, partition)
         retention = self._retentions.setdefault(key, Retention(key))
 

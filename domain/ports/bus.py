@@ -99,10 +99,10 @@ class MessageBus(Protocol):
     async def trim(
         self, stream: Stream, partition: int, *, needed_by: Collection[str], keep: int
     ) -> int:
-        """Forget what every group has finished, except the newest `keep`; returns how many.
+        """Forget what the groups of `needed_by` have finished, except the newest `keep`.
 
-        A group that is named in `needed_by` and does not exist yet needs everything. May forget
-        fewer than it could, never more.
+        Returns how many were forgotten: maybe fewer than could be, never more. A group that does
+        not exist yet needs everything. Who is not named finds the newest `keep` at least.
         """
         ...
 
