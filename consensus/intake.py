@@ -47,6 +47,7 @@ class Intake:
         self._limit = limit
         self._wait_ms = wait_ms
         self._committed: dict[Source, tuple[int, ...]] = {}
+        self._positions: dict[Source, str] = {}
         self._seen: dict[Source, tuple[int, ...]] = {}
         self._waiting: list[Delivery] = []
         self._queued: list[Delivery] = []
@@ -54,20 +55,33 @@ class Intake:
 
     def resume(self, offsets: Iterable[Offset]) -> None:
         """Start behind what the ledger says was taken in."""
-        self._committed = {}
+        self._committed, self._positions = {}, {}
         self.committed(offsets)
         self._seen = dict(self._committed)
         self._waiting, self._queued, self._ahead = [], [], {}
 
     def committed(self, offsets: Iterable[Offset]) -> None:
         """Learn what the ledger holds by now: only that may be acknowledged when it comes again."""
-        self._committed |= {(o.stream, o.partition): position_order(o.position) for o in offsets}
+        for offset in offsets:
+            source = offset.stream, offset.partition
+            self._committed[source] = position_order(offset.position)
+            self._positions[source] = offset.position
 
-    async def next(self) -> tuple[list[Delivery], list[Delivery]]:
-        """Return deliveries to handle, in order, and those that were committed before."""
-        wait = 1 if self._waiting else self._wait_ms
+    async def next(self, wait_ms: int | None = None) -> tuple[list[Delivery], list[Delivery]]:
+        """Return deliveries to handle, in order, and those that were committed before.
+
+        Parameters
+        ----------
+        wait_ms
+            How long to wait for the first one, where it is not as long as usual.
+        """
         arrived = await self._bus.consume(
-            self._group, self._consumer, self._sources, limit=self._limit, wait_ms=wait
+            self._group,
+            self._consumer,
+            self._sources,
+            limit=self._limit,
+            wait_ms=1 if self._waiting else self._wait_ms if wait_ms is None else wait_ms,
+            after=self._positions,
         )
         if not arrived:  # the sources are read to their end, whatever was counted before
             self._ahead = {}

@@ -7,10 +7,11 @@ another process writes its partition. While the log can't be written the process
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 
@@ -23,7 +24,9 @@ from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
 from consensus.decisions import STREAMS, DecisionHandler
-from consensus.processor import Processor, keep_running
+from consensus.housekeeping import Housekeeping
+from consensus.processor import Processor
+from consensus.retries import keep_running, until_first_ends
 from domain.errors import EnvironmentProblem, QuorumError
 from domain.identity import derive_id
 from domain.market import Tick
@@ -35,7 +38,6 @@ from domain.voting import Thresholds
 PROCESS = "consensus"
 
 _TICKS_PER_DEADLINE = 4
-_LAG_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -84,24 +86,14 @@ class ConsensusService:
             await self._work(stop)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        processors = asyncio.gather(
-            *(
-                keep_running(partial(self._open_processor, partition), stop)
-                for partition in range(self._settings.partitions)
-            )
-        )
-        beside = [asyncio.ensure_future(self._watch_lag())]
+        beside = [self._keep_house()]
         if self._settings.clock == "system":
-            beside.append(asyncio.ensure_future(self._tell_time()))
-        try:
-            # What runs beside ends only by a fault, and must not fail unnoticed.
-            done, _ = await asyncio.wait([processors, *beside], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (processors, *beside):
-                task.cancel()
-            await asyncio.gather(processors, *beside, return_exceptions=True)
+            beside.append(self._tell_time())
+        processors = (
+            keep_running(partial(self._open_processor, partition), stop)
+            for partition in range(self._settings.partitions)
+        )
+        await until_first_ends(_together(processors), *beside)
 
     def problems(self) -> list[str]:
         """Return why nothing is decided; empty when all is well."""
@@ -151,12 +143,25 @@ class ConsensusService:
         finally:
             await bus.close()
 
-    async def _watch_lag(self) -> None:
-        while True:
-            for processor in list(self._processors.values()):
-                with suppress(EnvironmentProblem):
-                    await processor.observe_lag()
-            await asyncio.sleep(_LAG_SECONDS)
+    async def _keep_house(self) -> None:
+        settings = self._settings
+        sources = [(s, p) for p in range(settings.partitions) for s in STREAMS]
+        bus = open_bus(settings)
+        try:
+            await Housekeeping(
+                bus,
+                self._metrics,
+                group=PROCESS,
+                sources=sources,
+                trims=sources,
+                keep=settings.bus.kept_messages,
+            ).run()
+        finally:
+            await bus.close()
+
+
+async def _together(processors: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*processors)
 
 
 async def serve(settings: Settings) -> None:

@@ -71,6 +71,12 @@ class RecordUnavailable(QuorumError):
     exit_code = 5
 
 
+class MessagesLost(QuorumError):
+    """The bus no longer holds messages that were published; the record does."""
+
+    exit_code = 4
+
+
 class ModelRefused(QuorumError):
     """Model artefacts are incomplete, altered, of another agent, or of a wrong shape."""
 

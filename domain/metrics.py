@@ -34,6 +34,36 @@ class Metric(Enum):
         "Messages that could not be processed and became dead letters.",
         ("stream", "reason"),
     )
+    MESSAGES_REPUBLISHED = MetricSpec(
+        "quorum_messages_republished_total",
+        "counter",
+        "Messages put on the bus again, from the record, after it lost them.",
+        ("stream",),
+    )
+    MESSAGES_TRIMMED = MetricSpec(
+        "quorum_messages_trimmed_total",
+        "counter",
+        "Messages that every group had finished, taken off the bus.",
+        ("stream",),
+    )
+    STREAM_PENDING = MetricSpec(
+        "quorum_stream_pending_messages",
+        "gauge",
+        "Messages delivered to a group and not acknowledged yet.",
+        ("group", "stream"),
+    )
+    STAGE_SECONDS = MetricSpec(
+        "quorum_stage_seconds",
+        "histogram",
+        "Time that one batch took in a stage of its processor: handle, commit, publish.",
+        ("group", "stage"),
+    )
+    RETRIES = MetricSpec(
+        "quorum_retries_total",
+        "counter",
+        "Times that something was tried again after a fault: record, bus, handler.",
+        ("operation",),
+    )
     STREAM_LAG = MetricSpec(
         "quorum_stream_lag_messages",
         "gauge",

@@ -21,7 +21,9 @@ from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
-from consensus.processor import Processor, keep_running
+from consensus.housekeeping import Housekeeping
+from consensus.processor import Processor
+from consensus.retries import keep_running, until_first_ends
 from domain.errors import QuorumError
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
@@ -29,6 +31,16 @@ from trading.handler import LOG_PARTITION, GatewayHandler
 from trading.paper_venue import PaperVenue
 
 PROCESS = "gateway"
+
+#: Streams that nobody takes in on record; the gateway keeps them in bounds.
+FOLLOWED = (
+    Stream.NEWS,
+    Stream.ORDERS,
+    Stream.EXECUTIONS,
+    Stream.PORTFOLIO,
+    Stream.EXPERIENCES,
+    Stream.DEAD_LETTERS,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -64,7 +76,24 @@ class GatewayService:
             home=settings.home,
             process=PROCESS,
         ):
-            await keep_running(self._open_processor, stop)
+            await until_first_ends(keep_running(self._open_processor, stop), self._keep_house())
+
+    async def _keep_house(self) -> None:
+        settings = self._settings
+        partitions = range(settings.partitions)
+        consumed = sources(settings.partitions)
+        bus = open_bus(settings)
+        try:
+            await Housekeeping(
+                bus,
+                self._metrics,
+                group=PROCESS,
+                sources=consumed,
+                trims=[*consumed, *((stream, p) for stream in FOLLOWED for p in partitions)],
+                keep=settings.bus.kept_messages,
+            ).run()
+        finally:
+            await bus.close()
 
     def problems(self) -> list[str]:
         """Return why nothing is traded; empty when all is well."""

@@ -19,7 +19,7 @@ def open_bus(settings: Settings) -> MessageBus:
     if scheme == "memory":
         return MemoryBus()
     if scheme in {"redis", "rediss", "unix"}:
-        return RedisBus(settings.bus_url)
+        return RedisBus(settings.bus_url, maximum_messages=settings.bus.maximum_messages)
     raise ConfigurationError(
         "QUORUM_BUS_URL is not set." if not scheme else f"No bus speaks {scheme!r}.",
         next_step="Set it to redis://, rediss:// or unix://, or use the embedded profile.",

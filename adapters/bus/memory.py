@@ -1,14 +1,15 @@
 """The bus within one process, for simulations and tests: the same promises, no server."""
 
 import asyncio
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.bus.numbering import (
     FIRST_NUMBER_OF_THE_BUS,
     Position,
+    check_begins,
     check_numbered_by_writer,
     check_sequence,
     parse,
@@ -18,6 +19,9 @@ from domain.ports.bus import Backlog, Delivery
 from domain.streams import Stream
 
 _Source = tuple[Stream, int]
+_Message = tuple[Position, bytes]
+
+_NONE: Position = (0, 0)
 
 
 @dataclass
@@ -34,9 +38,9 @@ class _Pending:
 class _Partition:
     """All messages in order, and where each group stands."""
 
-    latest: Position = (0, 0)
-    messages: list[tuple[Position, bytes]] = field(default_factory=list)
-    delivered: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    latest: Position = _NONE
+    messages: list[_Message] = field(default_factory=list[_Message])
+    delivered: dict[str, Position] = field(default_factory=dict[str, Position])
     pending: dict[str, dict[Position, _Pending]] = field(default_factory=lambda: defaultdict(dict))
 
 
@@ -103,6 +107,44 @@ class MemoryBus:
             return _text(position)
         return self._append(source, position, encode(message))
 
+    async def publish_many(
+        self,
+        stream: Stream,
+        partition: int,
+        messages: Sequence[Message],
+        *,
+        first_sequence: int,
+        begins: bool = False,
+    ) -> None:
+        """Append messages numbered from `first_sequence`; see `MessageBus`."""
+        latest = self._broker.partition((stream, partition)).latest
+        check_sequence(first_sequence)
+        check_numbered_by_writer(f"{stream}:{partition}", latest)
+        if not begins:
+            check_begins(f"{stream}:{partition}", latest, first_sequence)
+        for sequence, message in enumerate(messages, first_sequence):
+            await self.publish(stream, partition, message, sequence=sequence)
+
+    async def latest(self, stream: Stream, partition: int) -> str:
+        """Return the position that the partition gave last; see `MessageBus`."""
+        latest = self._broker.partition((stream, partition)).latest
+        return _text(latest) if latest > _NONE else ""
+
+    async def trim(
+        self, stream: Stream, partition: int, *, needed_by: Collection[str], keep: int
+    ) -> int:
+        """Forget what `needed_by` has finished, except the newest `keep`; see `MessageBus`."""
+        state = self._broker.partition((stream, partition))
+        if not set(needed_by) <= state.delivered.keys():
+            return 0
+        finished = [
+            min(state.pending[group], default=_next(state.delivered[group])) for group in needed_by
+        ]
+        most = max(0, len(state.messages) - keep)
+        end = min([most, *(_find(state.messages, position) for position in finished)])
+        del state.messages[:end]
+        return end
+
     async def publish_raw(self, stream: Stream, partition: int, data: bytes) -> str:
         """Append bytes as they are; between two sequences where the writer numbers."""
         source = (stream, partition)
@@ -119,11 +161,15 @@ class MemoryBus:
         *,
         limit: int = 256,
         wait_ms: int = 1000,
+        after: Mapping[tuple[Stream, int], str] | None = None,
     ) -> list[Delivery]:
         """Return what `group` has not finished; see `MessageBus`."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_ms / 1000
         while True:
+            for source in streams:
+                begin = parse((after or {}).get(source, ""))
+                self._broker.partition(source).delivered.setdefault(group, begin)
             now = loop.time()
             found = self._unfinished(group, consumer, streams, limit, now)
             found = found or self._new(group, consumer, streams, limit, now)
@@ -146,7 +192,7 @@ class MemoryBus:
         source = (stream, partition)
         while True:
             messages = self._broker.partition(source).messages
-            begin = bisect_right(messages, parse(after), key=lambda message: message[0])
+            begin = _after(messages, parse(after))
             if found := messages[begin : begin + limit]:
                 return [_delivery(source, position, data, 1) for position, data in found]
             if (remaining := deadline - loop.time()) <= 0:
@@ -156,9 +202,8 @@ class MemoryBus:
     async def backlog(self, group: str, stream: Stream, partition: int) -> Backlog:
         """Return how far `group` is behind on one partition."""
         state = self._broker.partition((stream, partition))
-        return Backlog(
-            lag=len(state.messages) - state.delivered[group], pending=len(state.pending[group])
-        )
+        begin = _after(state.messages, state.delivered.get(group, _NONE))
+        return Backlog(lag=len(state.messages) - begin, pending=len(state.pending[group]))
 
     async def close(self) -> None:
         """Release nothing; the broker keeps what it holds."""
@@ -191,13 +236,28 @@ class MemoryBus:
         found: list[Delivery] = []
         for source in streams:
             state = self._broker.partition(source)
-            begin = state.delivered[group]
+            begin = _after(state.messages, state.delivered[group])
             messages = state.messages[begin : begin + limit - len(found)]
-            state.delivered[group] += len(messages)
+            if messages:
+                state.delivered[group] = messages[-1][0]
             for position, data in messages:
                 state.pending[group][position] = _Pending(consumer, data, 1, now)
                 found.append(_delivery(source, position, data, 1))
         return found
+
+
+def _after(messages: list[_Message], position: Position) -> int:
+    """Return the index of the first message behind a position."""
+    return bisect_right(messages, position, key=_position)
+
+
+def _find(messages: list[_Message], position: Position) -> int:
+    """Return the index of the first message at or behind a position."""
+    return bisect_left(messages, position, key=_position)
+
+
+def _position(message: _Message) -> Position:
+    return message[0]
 
 
 def _again(
@@ -206,6 +266,10 @@ def _again(
     entry.consumer, entry.delivered_at = consumer, now
     entry.attempts += 1
     return _delivery(source, position, entry.data, entry.attempts)
+
+
+def _next(position: Position) -> Position:
+    return position[0], position[1] + 1
 
 
 def _next_of_the_bus(latest: Position) -> Position:

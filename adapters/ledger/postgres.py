@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Any, LiteralString
 
 import psycopg
 
 from adapters.ledger.addresses import driver_address
+from adapters.ledger.journal import unpack
 from adapters.ledger.writer import Writer, fenced
 from domain.errors import RecordUnavailable
 from domain.messages import decode
@@ -19,6 +21,7 @@ from domain.ports.ledger import (
     Input,
     Lease,
     Offset,
+    OutboxHead,
     OutboxItem,
     Recorded,
     Snapshot,
@@ -92,6 +95,44 @@ class PostgresLedger:
             for s, p, n, d in rows
         ]
 
+    async def outbox_heads(self, log: str, partition: int) -> Sequence[OutboxHead]:
+        """See `Ledger.outbox_heads`."""
+        rows = await self._read(
+            """
+            SELECT h.stream, h.stream_partition, h.published, coalesce((
+                SELECT min(split_part(o.position, '-', 1)::bigint) FROM ledger.offsets AS o
+                WHERE o.stream = h.stream AND o.stream_partition = h.stream_partition
+            ), 0)
+            FROM ledger.outbox_heads AS h WHERE h.log = %s AND h.partition = %s
+            ORDER BY h.stream, h.stream_partition
+            """,
+            (log, partition),
+        )
+        return [
+            OutboxHead(stream=Stream(s), partition=p, published=n, needed_after=a)
+            for s, p, n, a in rows
+        ]
+
+    async def outbox(
+        self, stream: Stream, partition: int, *, after: int, until: int, limit: int = 1000
+    ) -> Sequence[OutboxItem]:
+        """See `Ledger.outbox`."""
+        rows = await self._read(
+            """
+            SELECT o.sequence, coalesce(o.data, e.data) FROM ledger.outbox AS o
+            LEFT JOIN ledger.events AS e
+                ON e.log = o.log AND e.partition = o.partition AND e.sequence = o.event_sequence
+            WHERE o.stream = %s AND o.stream_partition = %s
+                AND o.sequence > %s AND o.sequence <= %s
+            ORDER BY o.sequence LIMIT %s
+            """,
+            (stream, partition, after, until, limit),
+        )
+        return [
+            OutboxItem(stream=stream, partition=partition, sequence=n, message=decode(d))
+            for n, d in rows
+        ]
+
     async def events(
         self, log: str, partition: int, *, after: int = 0, limit: int = 1000
     ) -> Sequence[Recorded]:
@@ -131,15 +172,13 @@ class PostgresLedger:
         """See `Ledger.inputs`."""
         rows = await self._read(
             """
-            SELECT number, stream, stream_partition, position, data FROM ledger.inputs
-            WHERE log = %s AND partition = %s AND number > %s ORDER BY number LIMIT %s
+            SELECT last, data FROM ledger.input_blocks
+            WHERE log = %s AND partition = %s AND last > %s AND first <= %s ORDER BY last
             """,
-            (log, partition, after, limit),
+            (log, partition, after, after + limit),
         )
-        return [
-            Input(number=n, stream=Stream(s), partition=p, position=at, data=d)
-            for n, s, p, at, d in rows
-        ]
+        inputs = chain.from_iterable(unpack(last, data) for last, data in rows)
+        return [entry for entry in inputs if after < entry.number <= after + limit]
 
     async def snapshot(self, log: str, partition: int) -> Snapshot | None:
         """See `Ledger.snapshot`."""

@@ -6,11 +6,12 @@ from zlib import crc32
 
 import psycopg
 
+from adapters.ledger.journal import pack
 from domain.chain import link
 from domain.errors import Fenced, RecordUnavailable, SequenceConflict
 from domain.messages import encode
 from domain.ports.ledger import Commit, Committed, Lease, OutboxItem
-from domain.streams import Stream
+from domain.streams import NEEDED_BY, Stream
 
 # The lock queues standbys; the token, checked in every commit, is what fences.
 _LOCK = "SELECT pg_advisory_lock(%s, %s)"
@@ -43,10 +44,7 @@ _OFFSETS = """
     DO UPDATE SET position = excluded.position
 """
 _INPUTS = """
-    INSERT INTO ledger.inputs (log, partition, number, stream, stream_partition, position, data)
-    SELECT %s, %s, %s + i.n, i.stream, i.stream_partition, i.position, i.data
-    FROM unnest(%s::text[], %s::integer[], %s::text[], %b::bytea[])
-        WITH ORDINALITY AS i (stream, stream_partition, position, data, n)
+    INSERT INTO ledger.input_blocks (log, partition, first, last, data) VALUES (%s, %s, %s, %s, %b)
 """
 _SNAPSHOT = """
     INSERT INTO ledger.snapshots (log, partition, inputs, data) VALUES (%s, %s, %s, %b)
@@ -81,6 +79,24 @@ _PUBLISHED = """
         AND h.published < p.sequence
 """
 
+# Kept until every log that takes the stream in has done so, and the newest for who keeps none.
+_FORGET = """
+    DELETE FROM ledger.outbox AS o USING (
+        SELECT p.stream, p.stream_partition, least(p.sequence - %s, (
+            SELECT coalesce(min(split_part(t.position, '-', 1)::bigint),
+                            CASE WHEN p.on_record THEN 0 ELSE p.sequence END)
+            FROM ledger.offsets AS t
+            WHERE t.stream = p.stream AND t.stream_partition = p.stream_partition
+        )) AS bound
+        FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::boolean[])
+            AS p (stream, stream_partition, sequence, on_record)
+    ) AS old
+    WHERE o.stream = old.stream AND o.stream_partition = old.stream_partition
+        AND o.sequence <= old.bound
+"""
+_OUTBOX_KEPT = 10_000
+_FORGOTTEN_AT_ONCE = 2_000
+
 _Statement = tuple[LiteralString, Sequence[Any]]
 _Place = tuple[Stream, int]
 
@@ -102,6 +118,7 @@ class Writer:
         self._hash = b""
         self._inputs = 0
         self._published: dict[_Place, int] = {}
+        self._forgotten: dict[_Place, int] = {}
         self._unheard: tuple[Commit, Committed] | None = None
         self._found: tuple[Commit, Committed] | None = None
 
@@ -233,8 +250,7 @@ class Writer:
             offsets = {(o.stream, o.partition): o.position for o in commit.offsets}
             statements.append((_OFFSETS, (*own, *_columns(offsets))))
         if commit.inputs:
-            columns = _transpose((d.stream, d.partition, d.position, d.data) for d in commit.inputs)
-            statements.append((_INPUTS, (*own, self._inputs, *columns)))
+            statements.append((_INPUTS, (*own, self._inputs + 1, inputs, pack(commit.inputs))))
         if commit.snapshot is not None:
             statements.append((_SNAPSHOT, (*own, inputs, commit.snapshot)))
         if items:
@@ -256,7 +272,24 @@ class Writer:
                 (i.message.message_id, i.reason, encode(i.message)) for i in commit.ignored
             )
             statements.append((_IGNORED, (*own, *without)))
+        if commit.published:
+            marks = {(i.stream, i.partition): i.sequence for i in commit.published}
+            statements.append((_PUBLISHED, _columns(marks)))
+            statements += self._forget(marks)
         return Committed(sequence=sequence, outbox=tuple(items)), head, statements
+
+    def _forget(self, marks: dict[_Place, int]) -> list[_Statement]:
+        """Return how to delete outbox rows that nobody needs any more, once there are many."""
+        due = {
+            place: last
+            for place, last in marks.items()
+            if last - self._forgotten.get(place, 0) >= _OUTBOX_KEPT + _FORGOTTEN_AT_ONCE
+        }
+        if not due:
+            return []
+        self._forgotten |= {place: last - _OUTBOX_KEPT for place, last in due.items()}
+        on_record = [stream in NEEDED_BY for stream, _ in due]
+        return [(_FORGET, (_OUTBOX_KEPT, *_columns(due), on_record))]
 
     def _number(self, commit: Commit) -> tuple[list[OutboxItem], list[int | None]]:
         """Return what is to be published, numbered, and which event of the commit each one is."""

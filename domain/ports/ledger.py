@@ -66,6 +66,23 @@ class OutboxItem(Value, frozen=True, kw_only=True):
     message: Message
 
 
+class OutboxHead(Value, frozen=True, kw_only=True):
+    """How far one stream partition of an outbox is.
+
+    Parameters
+    ----------
+    published
+        Sequence up to which it is known to have been published.
+    needed_after
+        Sequence up to which every consumer that keeps a record has taken it in; 0 without one.
+    """
+
+    stream: Stream
+    partition: int
+    published: int
+    needed_after: int
+
+
 class Recorded(Value, frozen=True, kw_only=True):
     """A committed event: its canonical bytes, and the chain's hash up to and including it."""
 
@@ -180,6 +197,8 @@ class Commit(Value, frozen=True, kw_only=True):
         To publish, to show to a person, and to account for.
     snapshot
         The handler's state after `inputs`; recovery starts here.
+    published
+        Items of earlier commits up to which, on their streams, the outbox was published.
     """
 
     expected_sequence: int
@@ -190,6 +209,7 @@ class Commit(Value, frozen=True, kw_only=True):
     dead_letters: tuple[DeadLetter, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     snapshot: bytes | None = None
+    published: tuple[OutboxItem, ...] = ()
 
 
 class Committed(Value, frozen=True, kw_only=True):
@@ -247,6 +267,19 @@ class Ledger(Protocol):
 
     async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:
         """Remember that `items`, and all before them on their streams, were published."""
+        ...
+
+    async def outbox_heads(self, log: str, partition: int) -> Sequence[OutboxHead]:
+        """Return how far each stream partition is that this log's writer publishes on."""
+        ...
+
+    async def outbox(
+        self, stream: Stream, partition: int, *, after: int, until: int, limit: int = 1000
+    ) -> Sequence[OutboxItem]:
+        """Return items with after < sequence ≤ until, in order, published or not.
+
+        Items are forgotten some time after every consumer that keeps a record took them in.
+        """
         ...
 
     async def events(

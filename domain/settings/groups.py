@@ -42,6 +42,23 @@ class ConsensusSettings(SettingsGroup):
     )
 
 
+class BusSettings(SettingsGroup):
+    """How much the bus holds; each bound is for one partition of one stream."""
+
+    kept_messages: int = Field(
+        default=10_000,
+        ge=0,
+        description="Messages that a stream keeps after its consumers finished them, for readers "
+        "without a group: an agent that starts takes its last bars and portfolios from them.",
+    )
+    maximum_messages: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Messages in a stream at which publishers wait for its consumers "
+        "(below the memory that the server has: about 1 kB a message).",
+    )
+
+
 class TradingSettings(SettingsGroup):
     """The portfolio, the controls in the order path and the paper venue."""
 

@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.settings.groups import (
+    BusSettings,
     ConsensusSettings,
     PlatformSettings,
     QualitySettings,
@@ -94,6 +95,7 @@ class Settings(BaseSettings):
         description="Port of the consensus's /metrics, /livez and /readyz; the gateway's is the "
         "next where both run on one machine. 0 takes free ones.",
     )
+    bus: BusSettings = Field(default=BusSettings(), description="How much the bus holds.")
     consensus: ConsensusSettings = Field(
         default=ConsensusSettings(), description="The voting rule."
     )
