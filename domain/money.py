@@ -13,6 +13,7 @@ from domain.errors import InvalidValue
 PLACES = 9
 BILLIONTH = Decimal("1e-9")
 ZERO = Decimal(0)
+_BILLION = 10**PLACES
 BASIS_POINT = Decimal("0.0001")
 
 #: Own context, so that a caller's `decimal.getcontext()` can't change a result.
@@ -96,3 +97,15 @@ def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
     if not denominator:
         raise InvalidValue("Division by zero.", next_step="Check the denominator first.")
     return canonical(EXACT.divide(numerator, denominator))
+
+
+def quotient(numerator: int, denominator: int) -> Decimal:
+    """Integer over positive integer, rounded half to even to whole billionths, in canonical form.
+
+    `ratio` gives the same; this is its quick form for the voting rule.
+    """
+    billionths, rest = divmod(numerator * _BILLION, denominator)
+    if 2 * rest > denominator or (2 * rest == denominator and billionths & 1):
+        billionths += 1
+    whole, rest = divmod(billionths, _BILLION)
+    return EXACT.normalize(EXACT.scaleb(billionths, -PLACES)) if rest else Decimal(whole)

