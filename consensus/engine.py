@@ -153,9 +153,10 @@ class Engine:
             events += self._refuse(oldest, oldest.deadline, Reason.TOO_MANY_ROUNDS)
         self.state.rounds[key] = voting
         events += self._participation.opened(voting)
+        # All that came before the proposal came before the decision: none of them is late.
         for vote in held.votes.values() if held else ():
-            events += self._vote(vote)
-        if len(voting.cut_off) == len(AGENTS):
+            events += self._take_in(vote, voting)
+        if all_heard(voting):
             events += self._decide(voting, proposal.occurred_at)
         return events
 
@@ -165,13 +166,16 @@ class Engine:
             return [Ignored(message=vote, reason="unknown_agent")]
         if voting is None:
             return self._vote_without_round(vote)
-        if reason := refusal(vote, voting):
-            return self._turn_away(vote, voting, reason)
-        voting.votes[vote.message_id] = vote
+        if turned_away := self._take_in(vote, voting):
+            return turned_away
         return self._decide(voting, voting.proposal.occurred_at) if all_heard(voting) else ()
 
-    def _turn_away(self, vote: Vote, voting: Round, reason: str) -> Sequence[Event]:
-        """Account for a vote that does not count, as long as its round's account has room."""
+    def _take_in(self, vote: Vote, voting: Round) -> Sequence[Event]:
+        """Add a vote to its round, or to the account of those that do not count."""
+        reason = refusal(vote, voting)
+        if not reason:
+            voting.votes[vote.message_id] = vote
+            return ()
         if reason not in _NOT_ACCOUNTED and len(voting.refused) < MOST_REFUSED:
             voting.refused.append(ignore(vote, reason))
         ignored = Ignored(message=vote, reason=reason)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from functools import lru_cache
 from hashlib import sha256
 
 import msgspec
@@ -52,13 +53,18 @@ class Rules(Value, frozen=True, kw_only=True):
 
         So a rule that is added later leaves the names of all rules that don't use it as they are.
         """
-        return sha256(_encoder.encode(_departures(self))).hexdigest()[:16]
+        return _digest(self)
 
     def __post_init__(self) -> None:
         set_field(self, "review_price_collar", canonical(self.review_price_collar))
 
 
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")
+
+
+@lru_cache(maxsize=16)
+def _digest(rules: Rules) -> str:
+    return sha256(_encoder.encode(_departures(rules))).hexdigest()[:16]
 
 
 def _departures(value: msgspec.Struct) -> dict[str, object]:
