@@ -1,12 +1,14 @@
 """The engine as a handler: recovered from the record, its decisions recorded and published."""
 
 import time
+from collections.abc import Iterable
 
 import msgspec
 import structlog
 
 from consensus.engine import Engine, LoggedEvent
 from consensus.handler import Batch, Effects, dead_letter
+from consensus.rounds import decision_id
 from consensus.rule import AGENTS
 from domain.breaker import BreakerChanged, BreakerState
 from domain.errors import RecordIncomplete
@@ -94,14 +96,13 @@ class DecisionHandler:
 
     async def handle(self, batch: Batch) -> Effects:
         """Apply a batch to the engine."""
-        repeated = await self._decided_before(batch)
         inputs: list[Delivery] = []
         events: list[LoggedEvent] = []
         ignored: list[Ignored] = []
         letters: list[DeadLetter] = []
         now = time.perf_counter()
         for delivery, message in (*self._own(batch), *batch):
-            if message.message_id in repeated:
+            if isinstance(message, TradingProposal) and await self._decided(message, events):
                 ignored.append(Ignored(message=message, reason="duplicate"))
                 continue
             inputs.append(delivery)
@@ -183,18 +184,14 @@ class DecisionHandler:
                 partition=str(self._partition),
             )
 
-    async def _decided_before(self, batch: Batch) -> set[str]:
-        """Return proposals that were decided so long ago that only the record remembers."""
-        ledger = self._ledger
-        if ledger is None:
-            return set()
-        return {
-            message.proposal_id
-            for _, message in batch
-            if isinstance(message, TradingProposal)
-            and self.engine.may_have_forgotten(message)
-            and await ledger.contains(self.log, derive_id("decision", message.proposal_id))
-        }
+    async def _decided(self, proposal: TradingProposal, events: Iterable[LoggedEvent]) -> bool:
+        """Whether only the record, or this batch, remembers that a proposal was decided."""
+        if self._ledger is None or not self.engine.may_have_forgotten(proposal):
+            return False
+        decision = decision_id(proposal)
+        return any(event.message_id == decision for event in events) or (
+            await self._ledger.contains(self.log, decision)
+        )
 
     def _snapshot(self, inputs: int) -> bytes | None:
         self._since_snapshot += inputs

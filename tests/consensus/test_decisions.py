@@ -276,3 +276,12 @@ async def test_without_the_inputs_behind_the_snapshot_nothing_is_decided(monkeyp
     monkeypatch.setattr(ledger, "inputs", trimmed)
     with pytest.raises(RecordIncomplete, match="lacks what follows input 0"):
         await DecisionHandler(Rules(), PrometheusMetrics()).recover(ledger)
+
+
+async def test_a_proposal_again_is_known_though_the_same_batch_decided_and_forgot_it():
+    ledger = MemoryLedger()
+    handler = DecisionHandler(DEFAULTS, PrometheusMetrics())
+    lease = await ledger.acquire(Log.DECISIONS, 0)
+    await handler.recover(ledger)
+    batch = [proposal(), *votes(), tick(3000), proposal(), *votes(), tick(3001)]
+    assert await commit(handler, lease, ledger, batch, 0) == 1
