@@ -13,7 +13,7 @@ from fractions import Fraction
 from functools import lru_cache
 
 from domain.messages import Value
-from domain.money import canonical, ratio
+from domain.money import ZERO, quotient
 from domain.voting import (
     Action,
     AgentId,
@@ -27,7 +27,9 @@ from domain.voting import (
 RULE_VERSION = "1"
 
 DEFAULT_THRESHOLDS = Thresholds()
-_KNOWN = frozenset(map(str, AgentId))
+#: Who votes, in the order of the account.
+AGENTS = tuple(sorted(map(str, AgentId)))
+_FEWEST_VOTES = 2
 
 
 class Reason(StrEnum):
@@ -40,6 +42,9 @@ class Reason(StrEnum):
     NO_QUORUM = "no_quorum"
     VETO = "veto"
     HOLD = "hold"
+    TOO_OLD = "too_old"
+    FROM_THE_FUTURE = "from_the_future"
+    TOO_MANY_ROUNDS = "too_many_rounds"
     APPROVED = "approved"
     REVIEW_REJECTED = "review_rejected"
     REVIEW_TIMEOUT = "review_timeout"
@@ -77,17 +82,22 @@ def calculate_consensus(
     """
     counted, ignored = _select(votes)
     n = len(counted)
-    scores = sum(v.score for v in counted)
-    squares = sum(v.score * v.score for v in counted)
-    confidence = sum(v.confidence_ppm for v in counted)
-    weighted = sum(v.score * v.confidence_ppm for v in counted)
+    scores = squares = confidence = weighted = 0
+    vetoed = False
+    for vote in counted:
+        score, trust = vote.score, vote.confidence_ppm
+        scores += score
+        squares += score * score
+        confidence += trust
+        weighted += score * trust
+        vetoed = vetoed or bool(vote.veto)
     spread = n * squares - scores * scores
 
     if action is Action.HOLD:
         outcome, reason = Outcome.REJECT, Reason.HOLD
-    elif any(v.veto for v in counted):
+    elif vetoed:
         outcome, reason = Outcome.REJECT, Reason.VETO
-    elif n < 2 or confidence == 0:
+    elif n < _FEWEST_VOTES or confidence == 0:
         outcome, reason = Outcome.REJECT, Reason.NO_QUORUM
     elif spread > _exact(thresholds.review_above_variance) * n * n:
         outcome, reason = Outcome.MANUAL_REVIEW, Reason.DISAGREEMENT
@@ -101,37 +111,70 @@ def calculate_consensus(
     return Tally(
         outcome=outcome,
         reason=reason,
-        weighted_score=_quotient(weighted, confidence) if confidence else None,
-        variance=_quotient(spread, n * n) if n else None,
+        weighted_score=quotient(weighted, confidence) if confidence else None,
+        variance=quotient(spread, n * n) if n else None,
         participation=n,
-        degraded=n < len(AgentId),
-        counted=tuple(_counted(v, confidence) for v in counted),
-        ignored=tuple(ignored),
+        degraded=n < len(AGENTS),
+        counted=tuple([_counted(vote, confidence) for vote in counted]),
+        ignored=ignored,
     )
 
 
-def _select(votes: Iterable[Vote]) -> tuple[list[Vote], list[IgnoredVote]]:
+def reject(reason: Reason) -> Tally:
+    """Return what it amounts to when a proposal is refused and no vote counts."""
+    return Tally(
+        outcome=Outcome.REJECT,
+        reason=reason,
+        weighted_score=None,
+        variance=None,
+        participation=0,
+        degraded=True,
+        counted=(),
+        ignored=(),
+    )
+
+
+def ignore(vote: Vote, reason: str) -> IgnoredVote:
+    """Return the line that accounts for a vote that does not count."""
+    return IgnoredVote(agent_id=vote.agent_id, message_id=vote.message_id, reason=reason)
+
+
+def in_order(ignored: Iterable[IgnoredVote]) -> tuple[IgnoredVote, ...]:
+    """Return the account of ignored votes in its one order."""
+    return tuple(sorted(ignored, key=lambda i: (i.agent_id, i.message_id, i.reason)))
+
+
+def _select(votes: Iterable[Vote]) -> tuple[list[Vote], tuple[IgnoredVote, ...]]:
     """Return the votes that count, by agent, and the others with their reasons."""
-    latest: dict[str, Vote] = {}
+    cast = list(votes)
     ignored: list[IgnoredVote] = []
-    for vote in sorted(votes, key=_last_writer_wins):
-        if vote.agent_id not in _KNOWN:
-            ignored.append(ignore(vote, "unknown_agent"))
-            continue
-        earlier = latest.get(vote.agent_id)
-        if earlier is not None:
-            same = earlier.message_id == vote.message_id
-            ignored.append(ignore(earlier, "duplicate" if same else "superseded"))
-        latest[vote.agent_id] = vote
+    latest = {vote.agent_id: vote for vote in cast}
+    if len(latest) < len(cast):
+        latest, ignored = _last_of_each(cast)
     counted: list[Vote] = []
-    for agent in sorted(latest):
-        vote = latest[agent]
+    for agent in AGENTS:
+        vote = latest.pop(agent, None)
+        if vote is None:
+            continue
         if vote.abstention:
             ignored.append(ignore(vote, f"abstained: {vote.abstention}"))
         else:
             counted.append(vote)
-    ignored.sort(key=lambda i: (i.agent_id, i.message_id, i.reason))
-    return counted, ignored
+    ignored += [ignore(vote, "unknown_agent") for vote in latest.values()]
+    return counted, in_order(ignored) if ignored else ()
+
+
+def _last_of_each(votes: Iterable[Vote]) -> tuple[dict[str, Vote], list[IgnoredVote]]:
+    """Return each agent's last vote, and what it replaced."""
+    latest: dict[str, Vote] = {}
+    replaced: list[IgnoredVote] = []
+    for vote in sorted(votes, key=_last_writer_wins):
+        earlier = latest.get(vote.agent_id)
+        if earlier is not None:
+            same = earlier.message_id == vote.message_id
+            replaced.append(ignore(earlier, "duplicate" if same else "superseded"))
+        latest[vote.agent_id] = vote
+    return latest, replaced
 
 
 def _last_writer_wins(vote: Vote) -> tuple[object, ...]:
@@ -141,15 +184,10 @@ def _last_writer_wins(vote: Vote) -> tuple[object, ...]:
 
 
 def _enough_to_execute(counted: list[Vote]) -> bool:
-    missing = len(AgentId) - len(counted)
+    missing = len(AGENTS) - len(counted)
     return missing == 0 or (
-        missing == 1 and any(v.agent_id == AgentId.RISK_MANAGER for v in counted)
+        missing == 1 and any(vote.agent_id == AgentId.RISK_MANAGER for vote in counted)
     )
-
-
-def ignore(vote: Vote, reason: str) -> IgnoredVote:
-    """Return the line that accounts for a vote that does not count."""
-    return IgnoredVote(agent_id=vote.agent_id, message_id=vote.message_id, reason=reason)
 
 
 def _counted(vote: Vote, confidence: int) -> CountedVote:
@@ -158,16 +196,12 @@ def _counted(vote: Vote, confidence: int) -> CountedVote:
         message_id=vote.message_id,
         score=vote.score,
         confidence_ppm=vote.confidence_ppm,
-        weight=_quotient(vote.confidence_ppm, confidence) if confidence else canonical(0),
+        weight=quotient(vote.confidence_ppm, confidence) if confidence else ZERO,
         rationale=vote.rationale,
         risk_assessment=vote.risk_assessment,
         model_version=vote.model_version,
         veto=vote.veto,
     )
-
-
-def _quotient(numerator: int, denominator: int) -> Decimal:
-    return ratio(Decimal(numerator), Decimal(denominator))
 
 
 @lru_cache(maxsize=64)

@@ -27,6 +27,7 @@ from consensus.decisions import STREAMS, DecisionHandler
 from consensus.housekeeping import Housekeeping
 from consensus.processor import Processor
 from consensus.retries import keep_running, until_first_ends
+from domain.breaker import BreakerRules
 from domain.errors import EnvironmentProblem, QuorumError
 from domain.identity import derive_id
 from domain.market import Tick
@@ -51,6 +52,13 @@ def rules_from(settings: Settings) -> Rules:
         ),
         vote_deadline=timedelta(seconds=voting.vote_deadline_seconds),
         vote_time_to_live=timedelta(seconds=voting.vote_time_to_live_seconds),
+        proposal_time_to_live=timedelta(seconds=voting.proposal_time_to_live_seconds),
+        breaker=BreakerRules(
+            missed_rounds=voting.breaker_missed_rounds,
+            late_votes=voting.breaker_late_votes,
+            refused_votes=voting.breaker_refused_votes,
+            pause=timedelta(seconds=voting.breaker_pause_seconds),
+        ),
         review_timeout=timedelta(seconds=voting.review_timeout_seconds),
         review_price_collar=settings.trading.price_collar,
     )
@@ -112,7 +120,12 @@ class ConsensusService:
             self._processors[partition] = Processor(
                 bus,
                 ledger,
-                DecisionHandler(rules_from(settings), self._metrics, partition=partition),
+                DecisionHandler(
+                    rules_from(settings),
+                    self._metrics,
+                    partition=partition,
+                    clock=self._clock if settings.clock == "system" else None,
+                ),
                 self._metrics,
                 group=PROCESS,
                 partition=partition,

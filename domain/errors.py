@@ -89,6 +89,12 @@ class SequenceConflict(QuorumError):
     exit_code = 5
 
 
+class RecordIncomplete(QuorumError):
+    """The record lacks inputs that the present state follows from."""
+
+    exit_code = 5
+
+
 class Fenced(QuorumError):
     """Another process holds the partition by now; this one must stop writing."""
 

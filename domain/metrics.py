@@ -90,6 +90,18 @@ class Metric(Enum):
         (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
     )
     OPEN_ROUNDS = MetricSpec("quorum_open_rounds", "gauge", "Voting rounds that are still open.")
+    BREAKER_STATE = MetricSpec(
+        "quorum_breaker_state",
+        "gauge",
+        "0 the agent takes part, 1 it is probed, 2 it is cut off.",
+        ("agent", "partition"),
+    )
+    BREAKER_CHANGES = MetricSpec(
+        "quorum_breaker_changes_total",
+        "counter",
+        "Changes of an agent's breaker, by the state that it changed to.",
+        ("agent", "state"),
+    )
     VOTES_CAST = MetricSpec(
         "quorum_votes_cast_total", "counter", "Votes an agent cast.", ("agent", "kind")
     )

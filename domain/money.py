@@ -13,6 +13,7 @@ from domain.errors import InvalidValue
 PLACES = 9
 BILLIONTH = Decimal("1e-9")
 ZERO = Decimal(0)
+_TEN = Decimal(10)
 BASIS_POINT = Decimal("0.0001")
 
 #: Own context, so that a caller's `decimal.getcontext()` can't change a result.
@@ -96,3 +97,19 @@ def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
     if not denominator:
         raise InvalidValue("Division by zero.", next_step="Check the denominator first.")
     return canonical(EXACT.divide(numerator, denominator))
+
+
+def quotient(numerator: int, denominator: int) -> Decimal:
+    """Non-negative integer over positive integer, rounded half to even to whole billionths.
+
+    `ratio` gives the same; this is its quick form for the voting rule.
+    """
+    rounded = _quantize(_divide(numerator, denominator), BILLIONTH)
+    if rounded >= _TEN and (whole := _to_integral(rounded)) == rounded:
+        return whole  # which normalised would have an exponent
+    return _normalize(rounded)
+
+
+_quantize, _normalize, _to_integral = EXACT.quantize, EXACT.normalize, EXACT.to_integral_value
+#: Two quotients of integers below 10**9 are never so close that 28 digits make one a tie.
+_divide = Context(prec=28, rounding=ROUND_HALF_EVEN).divide

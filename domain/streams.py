@@ -21,6 +21,8 @@ class Stream(StrEnum):
     PORTFOLIO = "portfolio"
     EXPERIENCES = "experiences"
     DEAD_LETTERS = "dead-letters"
+    SERVICE = "service"
+    """Never on a bus: what a service tells its own handler, as it stands in the journal."""
 
 
 NEEDED_BY: Mapping[Stream, frozenset[str]] = {

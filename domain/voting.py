@@ -157,6 +157,25 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
         )
 
 
+@message_type
+class VoteRefused(Message, frozen=True, kw_only=True):
+    """A vote that certainly came from an agent and that no decoder takes.
+
+    Parameters
+    ----------
+    agent_id
+        Whose seal it carries; bytes without one are nobody's and become no `VoteRefused`.
+    proposal_id
+        What it was on, as far as can be told.
+    reason
+        The typed refusal.
+    """
+
+    agent_id: str
+    proposal_id: str = ""
+    reason: str
+
+
 class Outcome(StrEnum):
     """What the consensus decided."""
 
@@ -170,6 +189,10 @@ class Thresholds(Value, frozen=True, kw_only=True):
 
     execute_at_weighted_score: Decimal = Decimal(75)
     review_above_variance: Decimal = Decimal(40)
+
+    def __post_init__(self) -> None:
+        for name in ("execute_at_weighted_score", "review_above_variance"):
+            set_field(self, name, canonical(getattr(self, name)))
 
 
 class CountedVote(Value, frozen=True, kw_only=True):
@@ -208,6 +231,8 @@ class ConsensusResult(Message, frozen=True, kw_only=True):
         Number of counted votes (0–4).
     degraded
         Fewer than four votes counted.
+    rules_digest
+        The rules that were in force (`domain.rules.Rules.digest`); the log says what they are.
     """
 
     proposal: TradingProposal
@@ -221,6 +246,7 @@ class ConsensusResult(Message, frozen=True, kw_only=True):
     ignored: tuple[IgnoredVote, ...]
     rule_version: str
     thresholds: Thresholds
+    rules_digest: str = ""
 
     @property
     def decision_id(self) -> str:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from domain.identity import derive_id
-from domain.market import Tick
+from domain.market import Tick, TimeObserved
 from domain.portfolio import Portfolio
 from domain.voting import Action, AgentId, ReviewVerdict, TradingProposal, Vote
 
@@ -74,6 +74,14 @@ def tick(seconds: float) -> Tick:
     return Tick(
         message_id=derive_id("tick", seconds),
         correlation_id=derive_id("tick", seconds),
+        occurred_at=at(seconds),
+    )
+
+
+def observed(seconds: float) -> TimeObserved:
+    return TimeObserved(
+        message_id=derive_id("time", seconds),
+        correlation_id=derive_id("time", seconds),
         occurred_at=at(seconds),
     )
 

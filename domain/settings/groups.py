@@ -37,6 +37,31 @@ class ConsensusSettings(SettingsGroup):
         gt=0,
         description="How long a person has to answer a manual review before it is rejected.",
     )
+    proposal_time_to_live_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Age, against logical time, above which a proposal is rejected as too old.",
+    )
+    breaker_missed_rounds: int = Field(
+        default=5,
+        ge=1,
+        description="Rounds in a row without an agent's vote after which it is cut off as dead.",
+    )
+    breaker_late_votes: int = Field(
+        default=3,
+        ge=1,
+        description="Votes in a row behind the decision after which an agent is cut off as slow.",
+    )
+    breaker_refused_votes: int = Field(
+        default=3,
+        ge=1,
+        description="Refused votes in a row after which an agent is cut off for garbage.",
+    )
+    breaker_pause_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Logical time until one round admits an agent again that was cut off.",
+    )
     batch_messages: int = Field(
         default=512, ge=1, description="Messages that one ledger transaction takes in at most."
     )
