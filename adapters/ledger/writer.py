@@ -1,7 +1,8 @@
 """One writer's connection: the lease it holds, and its transactions."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, LiteralString
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Any, LiteralString, cast
 from zlib import crc32
 
 import psycopg
@@ -97,6 +98,8 @@ _FORGET = """
 _OUTBOX_KEPT = 10_000
 _FORGOTTEN_AT_ONCE = 2_000
 
+_FITS_A_SOCKET_BYTES = 16_000
+
 _Statement = tuple[LiteralString, Sequence[Any]]
 _Place = tuple[Stream, int]
 
@@ -162,7 +165,7 @@ class Writer:
         return self._connection.closed
 
     async def commit(self, commit: Commit) -> Committed:
-        """Write everything in one transaction, in one round trip."""
+        """Write everything in one transaction; in one round trip unless it is large."""
         found, self._found = self._found, None
         if found is not None and found[0] == commit:
             return found[1]
@@ -175,7 +178,7 @@ class Writer:
         committed, new_hash, statements = self._statements(commit)
         self._unheard = commit, committed
         try:
-            async with self._connection.pipeline():
+            async with self._pipeline(statements):
                 for statement, parameters in statements:
                     await self._connection.execute(statement, parameters)
                 await self._connection.commit()
@@ -211,6 +214,15 @@ class Writer:
     async def close(self) -> None:
         """Give the lease up."""
         await self._connection.close()
+
+    def _pipeline(self, statements: Iterable[_Statement]) -> AbstractAsyncContextManager[Any]:
+        """Return the driver's pipeline, or nothing where one would hang.
+
+        It stops sending once its last command went to the driver, though the socket may not have
+        taken all bytes yet: the server then waits for the rest for ever.
+        """
+        large = _size(parameters for _, parameters in statements) > _FITS_A_SOCKET_BYTES
+        return nullcontext() if large else self._connection.pipeline()
 
     @property
     def _lock_key(self) -> tuple[int, int]:
@@ -327,6 +339,20 @@ def fenced(log: str, partition: int) -> Fenced:
         kept="Nothing of this process's last batch was written.",
         next_step="Nothing: the other process goes on; start this one again as its standby.",
     )
+
+
+def _size(values: Iterable[Any]) -> int:
+    """Return about how many bytes parameters take on the wire."""
+    size = 0
+    for value in values:
+        match value:
+            case bytes() | str():
+                size += len(value)
+            case list() | tuple():
+                size += _size(cast("Sequence[Any]", value))
+            case _:
+                size += 8
+    return size
 
 
 def _transpose(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Any], ...]:
