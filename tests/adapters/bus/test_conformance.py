@@ -280,9 +280,7 @@ async def test_any_bytes_come_as_they_went(desk: Desk, garbage: list[bytes]) -> 
 
 async def publish_many(bus: MessageBus, desk: Desk, *numbers: int, begins: bool = False) -> None:
     messages = [tick(number) for number in numbers]
-    await bus.publish_many(
-        DATA, desk.partition, messages, first_sequence=numbers[0], begins=begins
-    )
+    await bus.publish_many(DATA, desk.partition, messages, first_sequence=numbers[0], begins=begins)
 
 
 async def test_an_outbox_is_published_once_however_often_it_is_relayed(desk: Desk) -> None:
