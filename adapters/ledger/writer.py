@@ -1,8 +1,7 @@
 """One writer's connection: the lease it holds, and its transactions."""
 
 from collections.abc import Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from zlib import crc32
 
 import psycopg
@@ -35,10 +34,8 @@ _OUTBOX_HEADS = """
 _OUTBOX_KEPT = 10_000
 _FORGOTTEN_AT_ONCE = 2_000
 
-_FITS_A_SOCKET_BYTES = 16_000
-
 _Statement = tuple[LiteralString, Sequence[Any]]
-_NOTHING: _Statement = ("SELECT", ())
+_NOT_DURABLE: _Statement = ("SELECT set_config('synchronous_commit', 'off', true)", ())
 _Place = tuple[Stream, int]
 
 
@@ -69,7 +66,6 @@ class Writer:
         cursor = await self._connection.execute(_TAKE_OVER, (self._log, self._partition))
         self._learn(await cursor.fetchone())
         await self._learn_outbox()
-        await self._connection.commit()
         return Lease(
             log=self._log, partition=self._partition, token=self._token, sequence=self._sequence
         )
@@ -80,7 +76,6 @@ class Writer:
         locked = await cursor.fetchone()
         cursor = await connection.execute(_HEAD, (self._log, self._partition))
         head = await cursor.fetchone()
-        await connection.commit()
         if head is None or head[0] != self._token:
             raise fenced(self._log, self._partition)
         if not locked or not locked[0]:
@@ -94,7 +89,6 @@ class Writer:
             self._found = self._unheard  # the commit whose answer was lost did happen
             self._learn(head)
             await self._learn_outbox()
-            await connection.commit()
         self._unheard = None
 
     @property
@@ -103,7 +97,7 @@ class Writer:
         return self._connection.closed
 
     async def commit(self, commit: Commit) -> Committed:
-        """Write everything in one transaction; in one round trip unless it is large."""
+        """Write everything in one transaction: one statement, one round trip."""
         found, self._found = self._found, None
         if found is not None and found[0] == commit:
             return found[1]
@@ -116,16 +110,13 @@ class Writer:
         committed, new_hash, (statement, parameters) = self._statement(commit)
         self._unheard = commit, committed
         try:
-            async with self._pipeline(parameters):
-                await self._connection.execute(statement, parameters)
-                await self._connection.commit()
+            await self._connection.execute(statement, parameters)
         except psycopg.OperationalError:
             # Whether it happened is learnt on a new connection (`resume`).
             await self._connection.close()
             raise
         except psycopg.DatabaseError as problem:
             self._unheard = None
-            await self._connection.rollback()
             raise self._conflict(problem) from problem
         self._unheard = None
         self._revision += 1
@@ -140,11 +131,8 @@ class Writer:
         """Move the published mark; not durable at once, since publishing again is harmless."""
         last = {(i.stream, i.partition): i.sequence for i in items}
         try:
-            async with self._connection.pipeline():
-                await self._connection.execute("SET LOCAL synchronous_commit = off")
-                statement, parameters = _together([(parts.PUBLISHED, _columns(last))], _NOTHING)
-                await self._connection.execute(statement, parameters)
-                await self._connection.commit()
+            statement, parameters = _together([(parts.PUBLISHED, _columns(last))], _NOT_DURABLE)
+            await self._connection.execute(statement, parameters)
         except psycopg.OperationalError:
             await self._connection.close()
             raise
@@ -152,15 +140,6 @@ class Writer:
     async def close(self) -> None:
         """Give the lease up."""
         await self._connection.close()
-
-    def _pipeline(self, parameters: Sequence[Any]) -> AbstractAsyncContextManager[Any]:
-        """Return the driver's pipeline, or nothing where one would hang.
-
-        It stops sending once its last command went to the driver, though the socket may not have
-        taken all bytes yet: the server then waits for the rest for ever.
-        """
-        large = _size(parameters) > _FITS_A_SOCKET_BYTES
-        return nullcontext() if large else self._connection.pipeline()
 
     @property
     def _lock_key(self) -> tuple[int, int]:
@@ -282,20 +261,6 @@ def _together(written: Sequence[_Statement], last: _Statement) -> _Statement:
     expressions = ", ".join([text for text, _ in written])
     parameters = [parameter for _, some in (*written, last) for parameter in some]
     return (f"WITH {expressions} {last[0]}" if written else last[0]), parameters
-
-
-def _size(values: Iterable[Any]) -> int:
-    """Return about how many bytes parameters take on the wire."""
-    size = 0
-    for value in values:
-        match value:
-            case bytes() | str():
-                size += len(value)
-            case list() | tuple():
-                size += _size(cast("Sequence[Any]", value))
-            case _:
-                size += 8
-    return size
 
 
 def _transpose(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Any], ...]:
