@@ -19,6 +19,8 @@ BENCHMARKS = (
     "start_up",
     "decision_latency",
     "consensus_throughput",
+    "consensus_sustained",
+    "consensus_failover",
     "vote_latency",
 )
 

@@ -50,6 +50,8 @@ class MemoryBroker:
     def __init__(self) -> None:
         self._partitions: dict[_Source, _Partition] = defaultdict(_Partition)
         self._arrival = asyncio.Event()
+        self.first_number = FIRST_NUMBER_OF_THE_BUS
+        """What the bus numbers from; it rises for ever, as a server's clock does."""
 
     def partition(self, source: _Source) -> _Partition:
         """Return one partition, empty when it is new."""
@@ -72,6 +74,8 @@ class MemoryBroker:
 
     def lose_everything(self) -> None:
         """Forget all messages and groups, as a server does that lost its data."""
+        numbers = [partition.latest[0] for partition in self._partitions.values()]
+        self.first_number = max([self.first_number, *(number + 1 for number in numbers)])
         self._partitions.clear()
 
 
@@ -100,7 +104,7 @@ class MemoryBus:
         source = (stream, partition)
         latest = self._broker.partition(source).latest
         if sequence is None:
-            return self._append(source, _next_of_the_bus(latest), encode(message))
+            return self._append(source, self._next_of_the_bus(latest), encode(message))
         check_sequence(sequence)
         if (position := (sequence, 0)) <= latest:
             check_numbered_by_writer(f"{stream}:{partition}", latest)
@@ -150,7 +154,7 @@ class MemoryBus:
         source = (stream, partition)
         number, addition = latest = self._broker.partition(source).latest
         numbered_by_writer = 0 < number < FIRST_NUMBER_OF_THE_BUS
-        position = (number, addition + 1) if numbered_by_writer else _next_of_the_bus(latest)
+        position = (number, addition + 1) if numbered_by_writer else self._next_of_the_bus(latest)
         return self._append(source, position, data)
 
     async def consume(
@@ -207,6 +211,9 @@ class MemoryBus:
 
     async def close(self) -> None:
         """Release nothing; the broker keeps what it holds."""
+
+    def _next_of_the_bus(self, latest: Position) -> Position:
+        return max(latest[0] + 1, self._broker.first_number), 0
 
     def _append(self, source: _Source, position: Position, data: bytes) -> str:
         self._broker.append(source, position, data)
@@ -270,10 +277,6 @@ def _again(
 
 def _next(position: Position) -> Position:
     return position[0], position[1] + 1
-
-
-def _next_of_the_bus(latest: Position) -> Position:
-    return max(latest[0] + 1, FIRST_NUMBER_OF_THE_BUS), 0
 
 
 def _text(position: Position) -> str:

@@ -233,11 +233,10 @@ class PostgresLedger:
 
     async def _connect(self) -> psycopg.AsyncConnection:
         connection = await psycopg.AsyncConnection.connect(
-            self._address, connect_timeout=self._timeout
+            self._address, connect_timeout=self._timeout, autocommit=True
         )
         try:
             await connection.execute(_DROP_PRIVILEGES)
-            await connection.commit()
         except BaseException:
             await connection.close()
             raise

@@ -202,18 +202,16 @@ async def test_a_commit_whose_answer_was_lost_is_not_written_twice(
     ledger = PostgresLedger(ledger_url)
     lease = await ledger.acquire(Log.DECISIONS, 0)
     commit = Commit(expected_sequence=0, events=(tick(1),))
-    commit_transaction = psycopg.AsyncConnection.commit
+    execute = psycopg.AsyncConnection.execute
 
-    async def answer_lost(connection: psycopg.AsyncConnection) -> None:
-        await connection.execute("COMMIT")
-        await connection._pipeline.sync() if connection._pipeline else None
+    async def answer_lost(connection: psycopg.AsyncConnection, *arguments) -> None:
+        await execute(connection, *arguments)
         raise psycopg.OperationalError("the line went dead")
 
     with monkeypatch.context() as patched:
-        patched.setattr(psycopg.AsyncConnection, "commit", answer_lost)
+        patched.setattr(psycopg.AsyncConnection, "execute", answer_lost)
         with pytest.raises(RecordUnavailable):
             await ledger.commit(lease, commit)
-    assert psycopg.AsyncConnection.commit is commit_transaction
     assert (await ledger.commit(lease, commit)).sequence == 1
     assert len(await ledger.events(Log.DECISIONS, 0)) == 1
     assert (

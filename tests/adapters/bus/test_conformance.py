@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from adapters.bus import MemoryBus, RedisBus
 from adapters.bus.memory import MemoryBroker
 from adapters.bus.numbering import parse
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, MessagesLost
 from domain.market import Tick
 from domain.messages import encode
 from domain.ports.bus import Backlog, Delivery, MessageBus
@@ -276,3 +276,87 @@ async def test_any_bytes_come_as_they_went(desk: Desk, garbage: list[bytes]) -> 
     for item in garbage:
         await bus.publish_raw(DATA, fresh.partition, item)
     assert [d.data for d in await take(bus, fresh)] == garbage
+
+
+async def publish_many(bus: MessageBus, desk: Desk, *numbers: int, begins: bool = False) -> None:
+    messages = [tick(number) for number in numbers]
+    await bus.publish_many(DATA, desk.partition, messages, first_sequence=numbers[0], begins=begins)
+
+
+async def test_an_outbox_is_published_once_however_often_it_is_relayed(desk: Desk) -> None:
+    bus = desk.open()
+    await publish_many(bus, desk, 1, 2, 3)
+    await publish_many(desk.open(), desk, 2, 3, 4, 5)
+    await publish_many(bus, desk, 6)
+    deliveries = await take(bus, desk)
+    assert [d.data for d in deliveries] == data(*range(1, 7))
+    assert [d.position for d in deliveries] == [f"{n}-0" for n in range(1, 7)]
+
+
+async def test_an_outbox_of_thousands_comes_whole(desk: Desk) -> None:
+    bus = desk.open()
+    await publish_many(bus, desk, *range(1, 2_502))
+    assert len(await take(bus, desk, limit=3_000)) == 2_501
+    assert await bus.latest(DATA, desk.partition) == "2501-0"
+
+
+async def test_what_the_bus_lost_before_is_noticed_when_publishing(desk: Desk) -> None:
+    bus = desk.open()
+    assert await bus.latest(DATA, desk.partition) == ""
+    with pytest.raises(MessagesLost):
+        await publish_many(bus, desk, 5, 6)
+    assert await take(bus, desk) == []
+    await publish_many(bus, desk, 3, 4, begins=True)
+    await publish_many(bus, desk, 5, 6)
+    assert [d.data for d in await take(bus, desk)] == data(3, 4, 5, 6)
+
+
+async def test_a_sequence_can_not_follow_the_buss_own_numbers_by_many(desk: Desk) -> None:
+    bus = desk.open()
+    await publish(bus, desk, 1)
+    with pytest.raises(InvalidValue, match="without a sequence"):
+        await publish_many(bus, desk, 1, 2)
+    assert len(await take(bus, desk)) == 1
+
+
+async def test_only_what_those_who_need_it_have_finished_is_trimmed(desk: Desk) -> None:
+    bus = desk.open()
+    source = desk.sources[0]
+    await publish_many(bus, desk, *range(1, 9))
+    assert await bus.trim(*source, needed_by=["g", "h"], keep=0) == 0
+    first = await take(bus, desk, group="g", limit=6)
+    assert await bus.trim(*source, needed_by=["g", "h"], keep=0) == 0
+    await bus.acknowledge("h", await take(bus, desk, group="h", limit=4))
+    await bus.acknowledge("g", first[:2])
+    assert await bus.trim(*source, needed_by=["h"], keep=6) <= 2
+    await bus.trim(*source, needed_by=["g", "h"], keep=0)
+    kept = [d.data for d in await bus.read(*source)]
+    assert kept[-6:] == data(*range(3, 9))
+    await bus.acknowledge("g", first)
+    assert [d.data for d in await take(bus, desk, group="h")] == data(*range(5, 9))
+    assert [d.data for d in await take(bus, desk, group="g")] == data(7, 8)
+
+
+async def test_what_is_trimmed_was_finished_and_the_newest_stay(desk: Desk) -> None:
+    bus = desk.open()
+    source = desk.sources[0]
+    trimmed = 0
+    for start in range(1, 401, 10):
+        await publish_many(bus, desk, *range(start, start + 10))
+        await bus.acknowledge("g", await take(bus, desk))
+        trimmed += await bus.trim(*source, needed_by=["g"], keep=25)
+        kept = [d.data for d in await bus.read(*source, limit=1_000)]
+        assert kept == data(*range(trimmed + 1, start + 10))
+        assert len(kept) >= min(25, start + 9)
+    assert len(kept) < 60
+    assert await bus.latest(*source) == "400-0"
+    assert await bus.backlog("g", *source) == Backlog(lag=0, pending=0)
+
+
+async def test_a_group_that_has_to_be_made_begins_where_it_is_told(desk: Desk) -> None:
+    bus = desk.open()
+    await publish_many(bus, desk, 1, 2, 3, 4)
+    after = {desk.sources[0]: "2-0"}
+    assert [d.data for d in await take(bus, desk, after=after)] == data(3, 4)
+    after = {desk.sources[0]: "4-0"}
+    assert [d.data for d in await take(desk.open(), desk, after=after)] == data(3, 4)
