@@ -200,6 +200,7 @@ class CountedVote(Value, frozen=True, kw_only=True):
 
     agent_id: str
     message_id: str
+    occurred_at: datetime | None = None
     score: Score
     confidence_ppm: ConfidencePpm
     weight: Decimal
@@ -215,6 +216,7 @@ class IgnoredVote(Value, frozen=True, kw_only=True):
     agent_id: str
     message_id: str
     reason: str
+    model_version: str = ""
 
 
 @message_type
