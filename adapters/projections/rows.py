@@ -1,133 +1,93 @@
-"""Filling the read side from the logs: again from the start at will, with the same rows."""
+"""What each recorded event adds to the read side, as rows of its tables."""
 
-from collections.abc import Iterable, Iterator
-from itertools import chain
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Engine, Table, create_engine, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Table
 
-from adapters.ledger import schema
+from adapters.projections import schema
 from domain.experience import Experience
 from domain.identity import derive_id
-from domain.messages import Message, decode
+from domain.latest import LatestDecision, LatestPrice
+from domain.market import MarketData
+from domain.messages import Message, encode
 from domain.money import ZERO
 from domain.orders import ExecutionReport, OrderUpdated
 from domain.portfolio import PortfolioUpdated
-from domain.ports.ledger import Log, Recorded
-from domain.voting import ConsensusResult
+from domain.ports.ledger import Ignored, Log, Recorded
+from domain.scorecards import Scorecard
+from domain.voting import ConsensusResult, Outcome
 
-_BATCH = 1000
-_PROJECTED = (
-    schema.event_index,
-    schema.decisions,
-    schema.votes,
-    schema.orders,
-    schema.executions,
-    schema.equity,
-    schema.experiences,
-)
-_Row = tuple[Table, dict[str, Any]]
+Row = tuple[Table, dict[str, Any]]
 
 
-def project(url: str, *, rebuild: bool = False) -> int:
-    """Project what the logs hold beyond the last call; returns the number of events.
+class Judges(NamedTuple):
+    """How events become scorecards: what makes an agent's verdict right is not known here."""
 
-    Safe to call from several processes: each partition is projected by one at a time, a batch
-    and its mark in one transaction.
-
-    Parameters
-    ----------
-    url
-        The ledger's address.
-    rebuild
-        Empty the read side first.
-    """
-    engine = create_engine(url)
-    try:
-        if rebuild:
-            with engine.begin() as connection:
-                for table in (*_PROJECTED, schema.projection_heads):
-                    connection.execute(table.delete())
-        with engine.connect() as connection:
-            places = connection.execute(
-                text("SELECT log, partition FROM ledger.heads ORDER BY log, partition")
-            ).all()
-        return sum(_project_partition(engine, log, partition) for log, partition in places)
-    finally:
-        engine.dispose()
+    from_event: Callable[[Message], Iterable[Scorecard]]
+    from_ignored: Callable[[Ignored], Iterable[Scorecard]]
 
 
-def _project_partition(engine: Engine, log: str, partition: int) -> int:
-    projected = 0
-    while True:
-        with engine.begin() as connection:
-            batch = _next_batch(connection, log, partition)
-            _write(connection, chain.from_iterable(map(_rows, batch)))
-        projected += len(batch)
-        if len(batch) < _BATCH:
-            return projected
-
-
-def _next_batch(connection: Connection, log: str, partition: int) -> list[Recorded]:
-    """Return the next events and move the mark behind them."""
-    heads = schema.projection_heads
-    mine = (heads.c.log == log) & (heads.c.partition == partition)
-    new = insert(heads).values(log=log, partition=partition, sequence=0)
-    connection.execute(new.on_conflict_do_nothing())
-    after = connection.execute(select(heads.c.sequence).where(mine).with_for_update()).scalar_one()
-    events = schema.events
-    rows = connection.execute(
-        select(events.c.sequence, events.c.data, events.c.hash)
-        .where(events.c.log == log, events.c.partition == partition, events.c.sequence > after)
-        .order_by(events.c.sequence)
-        .limit(_BATCH)
-    ).all()
-    if rows:
-        connection.execute(heads.update().where(mine).values(sequence=rows[-1][0]))
-    return [
-        Recorded(log=log, partition=partition, sequence=n, data=data, hash=digest)
-        for n, data, digest in rows
-    ]
-
-
-def _write(connection: Connection, rows: Iterable[_Row]) -> None:
-    by_table: dict[Table, list[dict[str, Any]]] = {}
-    for table, row in rows:
-        by_table.setdefault(table, []).append(row)
-    for table, values in by_table.items():
-        statement = insert(table)
-        if table is schema.orders:
-            changing = ("quantity", "status", "reason", "denied_by", "updated_at")
-            statement = statement.on_conflict_do_update(
-                index_elements=[table.c.client_order_id],
-                set_={name: statement.excluded[name] for name in changing},
-            )
-        else:
-            statement = statement.on_conflict_do_nothing()
-        connection.execute(statement, values)
-
-
-def _rows(entry: Recorded) -> Iterator[_Row]:
-    event = decode(entry.data)
+def rows_of(entry: Recorded, judges: Judges) -> Iterator[Row]:
+    """Yield what one event of a log adds."""
+    event = entry.message
     yield schema.event_index, _index_row(entry, event)
     match event:
         # The orders log repeats the decisions that it acted on.
         case ConsensusResult() if entry.log == Log.DECISIONS:
-            yield schema.decisions, _decision_row(entry, event)
-            if event.decision_id == derive_id("decision", event.proposal.proposal_id):
-                yield from ((schema.votes, row) for row in _vote_rows(event))
+            yield from _of_decision(entry, event)
+            yield from _of_cards(judges.from_event(event))
+        case MarketData():
+            yield schema.latest, _price_row(entry, event)
         case OrderUpdated():
             yield schema.orders, _order_row(event)
         case ExecutionReport():
             yield schema.executions, _execution_row(event)
         case PortfolioUpdated():
             yield schema.equity, _equity_row(entry, event)
+            yield schema.portfolio, _portfolio_row(entry, event)
         case Experience():
             yield schema.experiences, _experience_row(event)
+            yield from _of_cards(judges.from_event(event))
         case _:
             pass
+
+
+def rows_of_ignored(ignored: Ignored, judges: Judges) -> Iterator[Row]:
+    """Yield what a message without effect adds."""
+    yield from _of_cards(judges.from_ignored(ignored))
+
+
+def _of_decision(entry: Recorded, event: ConsensusResult) -> Iterator[Row]:
+    first_id = derive_id("decision", event.proposal.proposal_id)
+    yield schema.decisions, _decision_row(entry, event)
+    yield schema.throughput, _throughput_row(event)
+    yield schema.latest, _last_decision_row(entry, event)
+    if event.decision_id != first_id:
+        yield schema.reviews, _review_row(first_id) | {"final_id": event.decision_id}
+        return
+    yield from ((schema.votes, row) for row in _vote_rows(event))
+    if event.outcome is Outcome.MANUAL_REVIEW:
+        place = {
+            "partition": entry.partition,
+            "sequence": entry.sequence,
+            "occurred_at": event.occurred_at,
+        }
+        yield schema.reviews, _review_row(first_id) | place
+
+
+def _of_cards(cards: Iterable[Scorecard]) -> Iterator[Row]:
+    for card in cards:
+        key = {
+            "day": card.day,
+            "agent_id": card.agent_id,
+            "model_version": card.model_version,
+        }
+        sums = {c.name: getattr(card, c.name) for c in schema.scorecards.c if c.name not in key}
+        yield schema.scorecards, key | sums
+        for reason, votes in card.ignored.items():
+            yield schema.ignored_votes, key | {"reason": reason, "votes": votes}
 
 
 def _index_row(entry: Recorded, event: Message) -> dict[str, Any]:
@@ -200,8 +160,39 @@ def _vote_rows(event: ConsensusResult) -> Iterator[dict[str, Any]]:
             "weight": None,
             "rationale": "",
             "veto": "",
-            "model_version": "",
+            "model_version": ignored.model_version,
         }
+
+
+def _review_row(decision_id: str) -> dict[str, Any]:
+    """Return a row that knows nothing yet; what it doesn't know, the stored one keeps."""
+    unknown = dict.fromkeys(c.name for c in schema.reviews.c)
+    return unknown | {"decision_id": decision_id}
+
+
+def _throughput_row(event: ConsensusResult) -> dict[str, Any]:
+    minute = event.occurred_at.replace(second=0, microsecond=0)
+    return {"minute": minute, "outcome": event.outcome, "reason": event.reason, "decisions": 1}
+
+
+def _price_row(entry: Recorded, event: MarketData) -> dict[str, Any]:
+    return {
+        "symbol": event.symbol,
+        "price": _json(LatestPrice.of(event)),
+        "price_sequence": entry.sequence,
+        "decision": None,
+        "decision_sequence": None,
+    }
+
+
+def _last_decision_row(entry: Recorded, event: ConsensusResult) -> dict[str, Any]:
+    return {
+        "symbol": event.proposal.symbol,
+        "price": None,
+        "price_sequence": None,
+        "decision": _json(LatestDecision.of(event)),
+        "decision_sequence": entry.sequence,
+    }
 
 
 def _order_row(event: OrderUpdated) -> dict[str, Any]:
@@ -223,8 +214,7 @@ def _order_row(event: OrderUpdated) -> dict[str, Any]:
 
 
 def _execution_row(event: ExecutionReport) -> dict[str, Any]:
-    names = [c.name for c in schema.executions.columns]
-    return {name: getattr(event, name) for name in names}
+    return {c.name: getattr(event, c.name) for c in schema.executions.c}
 
 
 def _equity_row(entry: Recorded, event: PortfolioUpdated) -> dict[str, Any]:
@@ -240,11 +230,21 @@ def _equity_row(entry: Recorded, event: PortfolioUpdated) -> dict[str, Any]:
     }
 
 
+def _portfolio_row(entry: Recorded, event: PortfolioUpdated) -> dict[str, Any]:
+    return {
+        "partition": entry.partition,
+        "occurred_at": event.occurred_at,
+        "portfolio": _json(event.portfolio),
+    }
+
+
 def _experience_row(event: Experience) -> dict[str, Any]:
-    names = [c.name for c in schema.experiences.columns]
-    return {name: _plain(getattr(event, name)) for name in names}
+    return {c.name: _plain(getattr(event, c.name)) for c in schema.experiences.c}
 
 
 def _plain(value: object) -> object:
-    """Return a mapping as JSON values (decimals as text, exactly); anything else as it is."""
-    return msgspec.to_builtins(value) if isinstance(value, dict) else value
+    return msgspec.json.encode(value, order="sorted").decode() if isinstance(value, dict) else value
+
+
+def _json(value: msgspec.Struct) -> str:
+    return encode(value).decode()
