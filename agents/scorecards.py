@@ -6,14 +6,22 @@ Every event stands for itself: no sum depends on the order in which events are r
 from collections.abc import Iterator
 from datetime import timedelta
 
-from agents.scores import ACCEPTANCE
 from agents.verdicts import proved_right
 from domain.experience import Experience
 from domain.identity import derive_id
 from domain.messages import Message
 from domain.ports.ledger import Ignored
 from domain.scorecards import Scorecard
-from domain.voting import MILLION, Action, AgentId, ConsensusResult, CountedVote, Outcome, Vote
+from domain.voting import (
+    ACCEPTANCE,
+    MILLION,
+    Action,
+    AgentId,
+    ConsensusResult,
+    CountedVote,
+    Outcome,
+    Vote,
+)
 
 _AGENTS = frozenset(map(str, AgentId))
 #: The decision tells of votes that were ignored for these reasons.

@@ -1,11 +1,24 @@
 """Keeping the read side up with the logs: beside the services, or by whoever reads."""
 
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import structlog
 
-from adapters.projections import Judges, Standing, projecting, standings
+from adapters.ledger import migrate
+from adapters.profile import connected
+from adapters.projections import (
+    Comparison,
+    Judges,
+    Standing,
+    projecting,
+    rebuild,
+    standings,
+    verify,
+)
 from agents import scorecards
+from domain.settings import Settings
 
 #: What makes scorecards of events.
 JUDGES = Judges(scorecards.from_event, scorecards.from_ignored)
@@ -41,3 +54,29 @@ def _missing(url: str, recorded: dict[tuple[str, int], int]) -> int:
         return recorded.get((standing.log, standing.partition), 0) - standing.projected
 
     return sum(max(0, missing(standing)) for standing in standings(url))
+
+
+def read_side_standings(settings: Settings) -> list[Standing]:
+    """Return how far the read side is behind each partition of each log."""
+    with _ledger(settings) as url:
+        return standings(url)
+
+
+def rebuild_read_side(settings: Settings) -> int:
+    """Make the read side again and switch to it; returns the number of events."""
+    with _ledger(settings) as url:
+        return rebuild(url, JUDGES)
+
+
+def verify_read_side(settings: Settings) -> Comparison:
+    """Make the read side again beside the one in use, and compare the two."""
+    with _ledger(settings) as url:
+        return verify(url, JUDGES)
+
+
+@contextmanager
+def _ledger(settings: Settings) -> Generator[str]:
+    with connected(settings, servers=("postgres",)) as ready:
+        url = ready.ledger_url.get_secret_value()
+        migrate(url)
+        yield url

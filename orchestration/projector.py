@@ -7,17 +7,19 @@ that write the logs, and none of them waits for it. A second one stands by until
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, closing
 
 import structlog
 
 from adapters.health import health_app, serve_health
+from adapters.latest import open_cache
 from adapters.ledger import migrate
 from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
 from adapters.projections import Projector, Standing, projecting
+from adapters.projections.latest import CacheFiller
 from consensus.retries import wait_before_retry
 from domain.errors import QuorumError, RecordUnavailable
 from domain.metrics import Metric
@@ -78,8 +80,10 @@ class ProjectorService:
     @asynccontextmanager
     async def _open_projector(self) -> AsyncGenerator[Projector | None]:
         url = self._settings.ledger_url.get_secret_value()
-        with ExitStack() as held:
-            yield await asyncio.to_thread(held.enter_context, projecting(url, JUDGES))
+        with closing(open_cache(self._settings)) as cache, ExitStack() as held:
+            told = CacheFiller(cache, self._metrics)
+            opened = projecting(url, JUDGES, told=told)
+            yield await asyncio.to_thread(held.enter_context, opened)
 
     async def _project(self, projector: Projector | None, stop: asyncio.Event) -> None:
         """Project until `stop` is set; as a standby, only wait a while."""

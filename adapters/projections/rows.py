@@ -16,8 +16,8 @@ from domain.money import ZERO
 from domain.orders import ExecutionReport, OrderUpdated
 from domain.portfolio import PortfolioUpdated
 from domain.ports.ledger import Ignored, Log, Recorded
-from domain.scorecards import Scorecard
-from domain.voting import ConsensusResult, Outcome
+from domain.scorecards import LATE, Scorecard
+from domain.voting import ConsensusResult, Outcome, Vote
 
 Row = tuple[Table, dict[str, Any]]
 
@@ -57,6 +57,8 @@ def rows_of(entry: Recorded, judges: Judges) -> Iterator[Row]:
 def rows_of_ignored(ignored: Ignored, judges: Judges) -> Iterator[Row]:
     """Yield what a message without effect adds."""
     yield from _of_cards(judges.from_ignored(ignored))
+    if isinstance(ignored.message, Vote) and ignored.reason == LATE:
+        yield schema.votes, _late_vote_row(ignored.message)
 
 
 def _of_decision(entry: Recorded, event: ConsensusResult) -> Iterator[Row]:
@@ -162,6 +164,25 @@ def _vote_rows(event: ConsensusResult) -> Iterator[dict[str, Any]]:
             "veto": "",
             "model_version": ignored.model_version,
         }
+
+
+def _late_vote_row(vote: Vote) -> dict[str, Any]:
+    return {
+        "proposal_id": vote.proposal_id,
+        "decision_id": derive_id("decision", vote.proposal_id),
+        "occurred_at": vote.occurred_at,
+        "symbol": vote.symbol,
+        "message_id": vote.message_id,
+        "agent_id": vote.agent_id,
+        "counted": False,
+        "ignored_reason": LATE,
+        "score": vote.score,
+        "confidence_ppm": vote.confidence_ppm,
+        "weight": None,
+        "rationale": vote.rationale,
+        "veto": vote.veto,
+        "model_version": vote.model_version,
+    }
 
 
 def _review_row(decision_id: str) -> dict[str, Any]:

@@ -1,13 +1,15 @@
 """Finding a walk by any id of it, or by the beginning of one, and reading its events."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Engine, Select, and_, literal, select
 
 from adapters.ledger.schema import events
 from adapters.projections import schema
 from domain.ports.ledger import Recorded
+from domain.scorecards import LATE
+from domain.voting import LateVote
 
 #: What the types of events are called where an id is looked up.
 _KINDS = {
@@ -61,9 +63,24 @@ class Walks:
                 column = query.selected_columns[0]
                 begins = and_(column >= beginning, column < beginning + _HIGHEST)
                 rows = connection.execute(query.where(begins).order_by(column).limit(limit))
-                found.update(Match(n, _KINDS.get(kind, kind), walk) for n, kind, walk in rows)
+                found.update(map(_match, rows))
         whole = {match for match in found if match.id == beginning}
         return sorted(whole or found)
+
+    def late_votes(self, correlation_id: str) -> list[LateVote]:
+        """Return the votes that came after the decisions of a walk, by agent."""
+        v, d = schema.votes.c, schema.decisions.c
+        query = (
+            select(
+                v.agent_id, v.message_id, v.score, v.confidence_ppm, v.model_version, v.rationale
+            )
+            .join(schema.decisions, d.decision_id == v.decision_id)
+            .where(d.correlation_id == correlation_id, v.ignored_reason == LATE)
+            .order_by(v.agent_id, v.message_id)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [LateVote(**row) for row in rows]
 
     def events(self, correlation_id: str) -> Sequence[Recorded]:
         """Return every recorded event of a walk, log by log, each in its order."""
@@ -78,12 +95,14 @@ class Walks:
             .order_by(events.c.log, events.c.partition, events.c.sequence)
         )
         with self._engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [
-            Recorded(log=log, partition=p, sequence=n, data=bytes(data), hash=bytes(digest))
-            for log, p, n, data, digest in rows
-        ]
+            rows = connection.execute(query).mappings().all()
+        return [Recorded(**row) for row in rows]
 
 
-def _select(*columns: ColumnElement[str]) -> Select[tuple[str, str, str]]:
-    return select(*columns)  # type: ignore[return-value]
+def _match(row: Sequence[str]) -> Match:
+    name, kind, walk = row
+    return Match(name, _KINDS.get(kind, kind), walk)
+
+
+def _select(*columns: ColumnElement[Any]) -> Select[Any]:
+    return select(*columns)

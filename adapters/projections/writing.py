@@ -1,12 +1,13 @@
 """Writing rows of the read side: one statement a table, whatever the number of rows."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import Table
+from sqlalchemy import Column, Table
 from sqlalchemy.dialects import postgresql
+from sqlalchemy.dialects.postgresql import JSONB
 
 from adapters.projections import schema
 from adapters.projections.rows import Row
@@ -56,7 +57,7 @@ def _joined(table: Table, former: dict[str, Any], row: dict[str, Any]) -> dict[s
 
 def _insert(into: str, table: Table) -> sql.Composed:
     arrays = sql.SQL(", ").join(
-        sql.SQL("%s::text[]::{}[]" if _type(c) == "JSONB" else "%s::{}[]").format(sql.SQL(_type(c)))
+        sql.SQL("%s::text[]::{}[]" if isinstance(c.type, JSONB) else "%s::{}[]").format(_type(c))
         for c in table.columns
     )
     return sql.SQL(
@@ -84,8 +85,9 @@ def _action(table: Table) -> sql.Composable:
     return sql.SQL("UPDATE SET ") + changes
 
 
-def _type(column: Any) -> str:  # noqa: ANN401 - SQLAlchemy's columns are generic
-    return column.type.compile(_DIALECT).partition(" COLLATE")[0]
+def _type(column: Column[Any]) -> sql.SQL:
+    name = column.type.compile(_DIALECT).partition(" COLLATE")[0]
+    return sql.SQL(cast("LiteralString", name))  # of our own schema, no one's input
 
 
 def _names(names: Iterable[str]) -> sql.Composed:

@@ -26,6 +26,17 @@ def connect(url: str) -> psycopg.Connection:
     return psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True)
 
 
+def empty(url: str) -> None:
+    """Delete every row of the ledger and of its read side."""
+    with connect(url) as connection:
+        connection.execute("SET session_replication_role = replica")  # no append-only triggers
+        names = connection.execute(
+            "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
+            " WHERE schemaname IN ('ledger', 'projections') AND tablename <> 'alembic_version'"
+        ).fetchone()
+        connection.execute(f"TRUNCATE {names[0]} RESTART IDENTITY")
+
+
 class Recorder:
     """Writes both logs of a ledger, one commit for each thing that happens."""
 
