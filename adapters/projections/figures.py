@@ -79,12 +79,10 @@ class Figures:
         query = query.order_by(table.c.minute, table.c.outcome, table.c.reason)
         return [Throughput(**row) for row in self._mappings(query)]
 
-    def latest(self, symbols: Sequence[str] | None = None) -> list[Latest]:
-        """Return the last price and decision of symbols (of all by default), by symbol."""
+    def latest(self, symbols: Sequence[str]) -> list[Latest]:
+        """Return the last price and decision of symbols, by symbol."""
         table = schema.latest
-        query = select(table).order_by(table.c.symbol)
-        if symbols is not None:
-            query = query.where(table.c.symbol.in_(symbols))
+        query = select(table).where(table.c.symbol.in_(symbols)).order_by(table.c.symbol)
         return [
             Latest(
                 symbol=row["symbol"],
@@ -95,6 +93,12 @@ class Figures:
             )
             for row in self._mappings(query)
         ]
+
+    def symbols(self) -> list[str]:
+        """Return every symbol that has a price or a decision."""
+        table = schema.latest
+        query = select(table.c.symbol).order_by(table.c.symbol)
+        return [row["symbol"] for row in self._mappings(query)]
 
     def held(self) -> Held | None:
         """Return the portfolio as it stands; None before the first bar."""

@@ -12,6 +12,7 @@ from domain.settings import load_settings
 from domain.voting import Outcome
 from orchestration.command_line.application import Json, app, audit
 from orchestration.command_line.exit_codes import RECORD_DAMAGED
+from orchestration.command_line.figures import print_last, print_throughput
 from orchestration.command_line.printing import console, print_json, print_table
 
 
@@ -27,11 +28,23 @@ def decisions(
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
     outcome: Annotated[Outcome | None, typer.Option(help="Only this outcome.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="The newest so many.")] = 20,
+    last: Annotated[
+        bool, typer.Option("--last", help="Each symbol's last one, with its price now.", metavar="")
+    ] = False,
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Count those of the last so many minutes instead.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """List decisions, oldest first, with the reason and both figures of the rule."""
     from orchestration.record import read_side  # noqa: PLC0415 (keeps the command line quick)
 
+    if last:
+        print_last(symbol, as_json=as_json)
+        return
+    if per_minute is not None:
+        print_throughput(per_minute, as_json=as_json)
+        return
     with read_side(load_settings()) as queries:
         found = queries.decisions(symbol=symbol, outcome=outcome, limit=limit)
     if as_json:
