@@ -2,6 +2,7 @@
 
 from adapters.latest.memory import MemoryCache
 from adapters.latest.redis_cache import RedisCache
+from adapters.ledger.addresses import database_of
 from domain.ports.latest import LatestCache
 from domain.settings import Settings
 
@@ -15,5 +16,6 @@ def open_cache(settings: Settings) -> LatestCache:
     own = settings.projections
     url = own.cache_url or settings.bus_url
     if url.startswith(_SCHEMES):
-        return RedisCache(url, time_to_live_seconds=own.cache_time_to_live_seconds)
+        ledger = database_of(settings.ledger_url.get_secret_value())
+        return RedisCache(url, ledger=ledger, time_to_live_seconds=own.cache_time_to_live_seconds)
     return MemoryCache(time_to_live_seconds=own.cache_time_to_live_seconds)

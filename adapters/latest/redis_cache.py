@@ -28,15 +28,18 @@ return kept
 
 
 class RedisCache:
-    """A `LatestCache`; the value of symbol `s` is the hash ``quorum:latest:<kind>:s``.
+    """A `LatestCache`; the value of symbol `s` is the hash ``quorum:latest:<ledger>:<kind>:s``.
 
     Parameters
     ----------
     url
         ``redis://``, ``rediss://`` or ``unix://``.
+    ledger
+        Names the ledger that the values come from: versions of another one mean nothing here.
     """
 
-    def __init__(self, url: str, *, time_to_live_seconds: float) -> None:
+    def __init__(self, url: str, *, ledger: str, time_to_live_seconds: float) -> None:
+        self._prefix = f"quorum:latest:{ledger}"
         self._client = redis.Redis.from_url(
             url, socket_timeout=_SOCKET_SECONDS, socket_connect_timeout=_SOCKET_SECONDS
         )
@@ -49,7 +52,7 @@ class RedisCache:
             arguments = [part for v in values for part in (v.version, v.data)]
             with _available():
                 self._put(
-                    keys=[_key(v.kind, v.symbol) for v in values],
+                    keys=[self._key(v.kind, v.symbol) for v in values],
                     args=[self._time_to_live_ms, *arguments],
                 )
 
@@ -57,7 +60,7 @@ class RedisCache:
         """See `LatestCache.get`."""
         with _available(), self._client.pipeline(transaction=False) as pipeline:
             for symbol in symbols:
-                pipeline.hmget(_key(kind, symbol), ["version", "data"])
+                pipeline.hmget(self._key(kind, symbol), ["version", "data"])
             answers = cast("list[list[Any]]", pipeline.execute())
         return {
             symbol: Cached(kind=kind, symbol=symbol, version=int(version), data=data)
@@ -69,9 +72,8 @@ class RedisCache:
         """See `LatestCache.close`."""
         self._client.close()
 
-
-def _key(kind: Kind, symbol: str) -> str:
-    return f"quorum:latest:{kind}:{symbol}"
+    def _key(self, kind: Kind, symbol: str) -> str:
+        return f"{self._prefix}:{kind}:{symbol}"
 
 
 @contextmanager

@@ -109,7 +109,7 @@ class Figures:
     def _mappings(self, query: Select[Any]) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        return [{name: _utc(value) for name, value in row.items()} for row in rows]
+        return [{str(name): _utc(value) for name, value in row.items()} for row in rows]
 
 
 def _of(table: schema.Table, agent: str | None, since: date | None) -> Select[Any]:

@@ -9,9 +9,11 @@ import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import SecretStr
 
 from adapters.embedded import Endpoints
 from adapters.latest import MemoryCache, RedisCache, open_cache
+from adapters.ledger.addresses import database_of
 from adapters.metrics import PrometheusMetrics
 from adapters.projections.figures import Latest
 from adapters.projections.latest import CacheFiller, LatestValues
@@ -46,7 +48,7 @@ def cache_and_time(request, servers: Endpoints) -> Iterator[tuple[LatestCache, P
                 assert 0 < client.pttl(key) <= 1000
                 client.pexpire(key, 0)
 
-        with closing(RedisCache(servers.bus_url, time_to_live_seconds=1)) as cache:
+        with closing(RedisCache(servers.bus_url, ledger="0", time_to_live_seconds=1)) as cache:
             yield cache, expire
 
 
@@ -80,14 +82,31 @@ def test_an_older_value_never_replaces_a_newer_one(cache: LatestCache):
     assert cache.get("price", ["IBM"]) == {"IBM": price(2**53 - 1)}
 
 
+def test_values_of_another_ledger_are_others(servers: Endpoints):
+    with (
+        closing(RedisCache(servers.bus_url, ledger="1", time_to_live_seconds=60)) as one,
+        closing(RedisCache(servers.bus_url, ledger="2", time_to_live_seconds=60)) as other,
+    ):
+        one.put([price(9)])
+        other.put([price(1)])
+        assert one.get("price", ["IBM"]) == {"IBM": price(9)}
+        assert other.get("price", ["IBM"]) == {"IBM": price(1)}
+    same = [
+        database_of(f"postgresql+psycopg://{user}@record:5432/quorum")
+        for user in ("ada", "bob:secret")
+    ]
+    assert len(set(same)) == 1
+    assert database_of("postgresql+psycopg://ada@record:5432/other") not in same
+
+
 def test_the_newest_remains_whatever_the_order(servers: Endpoints):
     client = redis.Redis.from_url(servers.bus_url)
-    kept = RedisCache(servers.bus_url, time_to_live_seconds=60)
+    kept = RedisCache(servers.bus_url, ledger="0", time_to_live_seconds=60)
 
     @settings(max_examples=25)
     @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=8))
     def any_order(versions: list[int]) -> None:
-        client.delete("quorum:latest:price:IBM")
+        client.delete("quorum:latest:0:price:IBM")
         for version in versions:
             kept.put([Cached(kind="price", symbol="IBM", version=version, data=b"%d" % version)])
         found = kept.get("price", ["IBM"])["IBM"]
@@ -121,7 +140,9 @@ class Projected:
 
 def test_what_the_cache_lost_the_projections_tell(servers: Endpoints):
     metrics, figures = PrometheusMetrics(), Projected()
-    with closing(RedisCache(servers.bus_url, time_to_live_seconds=60)) as cache:
+    with closing(redis.Redis.from_url(servers.bus_url)) as client:
+        client.flushall()
+    with closing(RedisCache(servers.bus_url, ledger="0", time_to_live_seconds=60)) as cache:
         values = LatestValues(cache, figures, metrics)  # type: ignore[arg-type]
         row = {
             "symbol": "AAPL",
@@ -149,7 +170,7 @@ def test_what_the_cache_lost_the_projections_tell(servers: Endpoints):
 def test_a_cache_that_is_away_costs_nothing_but_time(unused_tcp_port: int):
     metrics, figures = PrometheusMetrics(), Projected()
     with closing(
-        RedisCache(f"redis://127.0.0.1:{unused_tcp_port}", time_to_live_seconds=60)
+        RedisCache(f"redis://127.0.0.1:{unused_tcp_port}", ledger="0", time_to_live_seconds=60)
     ) as away:
         with pytest.raises(EnvironmentProblem):
             away.get("price", ["IBM"])
@@ -171,5 +192,6 @@ def test_a_cache_that_is_away_costs_nothing_but_time(unused_tcp_port: int):
     ],
 )
 def test_the_settings_say_where_the_cache_is(variables, kind: Callable[..., LatestCache]):
-    with closing(open_cache(Settings(**variables))) as found:
+    ledger = SecretStr("postgresql+psycopg://ada:secret@record/quorum")
+    with closing(open_cache(Settings(ledger_url=ledger, **variables))) as found:
         assert isinstance(found, kind)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 import psycopg
+from msgspec.structs import replace
 
 from adapters.ledger import PostgresLedger
 from consensus.engine import Engine, Rules
@@ -71,7 +72,7 @@ class Recorder:
             if decision.outcome is Outcome.MANUAL_REVIEW:
                 seconds = (decision.occurred_at - at(0)).total_seconds() + 1
                 answer = verdict(decision.decision_id, approved=approved, seconds=seconds)
-                self._apply(answer)
+                self._apply(replace(answer, correlation_id=decision.correlation_id))
                 return
 
     def bar(self, price: int) -> None:
