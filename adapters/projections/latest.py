@@ -31,7 +31,7 @@ class CacheFiller:
                 kind=kind,
                 symbol=row["symbol"],
                 version=row[f"{kind}_sequence"],
-                data=row[kind].encode(),
+                data=bytes(row[kind]),
             )
             for row in written.get("latest", ())
             for kind in kinds

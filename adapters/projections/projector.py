@@ -186,11 +186,18 @@ def projecting(
         ) as connection,
     ):
         connection.execute(DROP_PRIVILEGES)
-        mine = try_lock(connection, ONE_PROJECTOR)
-        yield Projector(connection, judges, told=told) if mine else None
+        with lock(connection, ONE_PROJECTOR) as mine:
+            yield Projector(connection, judges, told=told) if mine else None
 
 
-def try_lock(connection: psycopg.Connection, which: int) -> bool:
-    """Take a session's lock if it is free; returns whether it was."""
-    query = "SELECT pg_try_advisory_lock(%s, %s)"
-    return bool(connection.execute(query, (LOCKS, which)).fetchall()[0][0])
+@contextmanager
+def lock(connection: psycopg.Connection, which: int) -> Generator[bool]:
+    """Hold a lock for the block, if it is free; yields whether it was."""
+    key = LOCKS, which
+    [[mine]] = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", key).fetchall()
+    try:
+        yield mine
+    finally:
+        # A session that ends frees its locks too, but later than its client knows.
+        if mine and not connection.closed:
+            connection.execute("SELECT pg_advisory_unlock(%s, %s)", key)

@@ -11,7 +11,7 @@ from psycopg import sql
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.sessions import unavailable
 from adapters.projections import schema
-from adapters.projections.projector import LOCKS, NO_BATCH, ONE_REBUILD, Projector, try_lock
+from adapters.projections.projector import LOCKS, NO_BATCH, ONE_REBUILD, Projector, lock
 from adapters.projections.rows import Judges
 from domain.errors import EnvironmentProblem
 
@@ -111,8 +111,12 @@ def _digest(connection: psycopg.Connection, of: str, table: schema.Table) -> str
 @contextmanager
 def _shadow(url: str, judges: Judges) -> Generator[tuple[psycopg.Connection, Projector]]:
     """Yield an empty copy of the read side's tables; what is left of it afterwards is dropped."""
-    with unavailable(), psycopg.connect(driver_address(url), autocommit=True) as connection:
-        if not try_lock(connection, ONE_REBUILD):
+    with (
+        unavailable(),
+        psycopg.connect(driver_address(url), autocommit=True) as connection,
+        lock(connection, ONE_REBUILD) as mine,
+    ):
+        if not mine:
             raise EnvironmentProblem(
                 "Another rebuild of the projections runs.",
                 kept="It goes on undisturbed.",
@@ -120,20 +124,23 @@ def _shadow(url: str, judges: Judges) -> Generator[tuple[psycopg.Connection, Pro
             )
         _drop(connection)  # what a killed rebuild left
         with connection.transaction():
-            connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SHADOW)))
-            for table in schema.metadata.sorted_tables:
-                connection.execute(
-                    sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
-                        sql.Identifier(SHADOW, table.name),
-                        sql.Identifier(schema.SCHEMA, table.name),
-                    )
-                )
-            connection.execute(sql.SQL(_GRANTS).format(shadow=sql.Identifier(SHADOW)))
+            _create(connection)
         try:
             yield connection, Projector(connection, judges, into=SHADOW)
         finally:
             if not connection.closed:
                 _drop(connection)
+
+
+def _create(connection: psycopg.Connection) -> None:
+    connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(SHADOW)))
+    for table in schema.metadata.sorted_tables:
+        connection.execute(
+            sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(
+                sql.Identifier(SHADOW, table.name), sql.Identifier(schema.SCHEMA, table.name)
+            )
+        )
+    connection.execute(sql.SQL(_GRANTS).format(shadow=sql.Identifier(SHADOW)))
 
 
 def _hold_batches(connection: psycopg.Connection) -> None:

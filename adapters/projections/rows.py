@@ -21,6 +21,11 @@ from domain.voting import ConsensusResult, Outcome, Vote
 
 Row = tuple[Table, dict[str, Any]]
 
+_REVIEW, _EXECUTION, _EXPERIENCE, _SCORECARD = (
+    tuple(str(column.name) for column in table.columns)
+    for table in (schema.reviews, schema.executions, schema.experiences, schema.scorecards)
+)
+
 
 class Judges(NamedTuple):
     """How events become scorecards: what makes an agent's verdict right is not known here."""
@@ -86,8 +91,7 @@ def _of_cards(cards: Iterable[Scorecard]) -> Iterator[Row]:
             "agent_id": card.agent_id,
             "model_version": card.model_version,
         }
-        sums = {c.name: getattr(card, c.name) for c in schema.scorecards.c if c.name not in key}
-        yield schema.scorecards, key | sums
+        yield schema.scorecards, {name: getattr(card, name) for name in _SCORECARD}
         for reason, votes in card.ignored.items():
             yield schema.ignored_votes, key | {"reason": reason, "votes": votes}
 
@@ -187,8 +191,7 @@ def _late_vote_row(vote: Vote) -> dict[str, Any]:
 
 def _review_row(decision_id: str) -> dict[str, Any]:
     """Return a row that knows nothing yet; what it doesn't know, the stored one keeps."""
-    unknown = dict.fromkeys(c.name for c in schema.reviews.c)
-    return unknown | {"decision_id": decision_id}
+    return dict.fromkeys(_REVIEW) | {"decision_id": decision_id}
 
 
 def _throughput_row(event: ConsensusResult) -> dict[str, Any]:
@@ -235,7 +238,7 @@ def _order_row(event: OrderUpdated) -> dict[str, Any]:
 
 
 def _execution_row(event: ExecutionReport) -> dict[str, Any]:
-    return {c.name: getattr(event, c.name) for c in schema.executions.c}
+    return {name: getattr(event, name) for name in _EXECUTION}
 
 
 def _equity_row(entry: Recorded, event: PortfolioUpdated) -> dict[str, Any]:
@@ -260,12 +263,8 @@ def _portfolio_row(entry: Recorded, event: PortfolioUpdated) -> dict[str, Any]:
 
 
 def _experience_row(event: Experience) -> dict[str, Any]:
-    return {c.name: _plain(getattr(event, c.name)) for c in schema.experiences.c}
+    return {name: getattr(event, name) for name in _EXPERIENCE}
 
 
-def _plain(value: object) -> object:
-    return msgspec.json.encode(value, order="sorted").decode() if isinstance(value, dict) else value
-
-
-def _json(value: msgspec.Struct) -> str:
-    return encode(value).decode()
+def _json(value: msgspec.Struct) -> msgspec.Raw:
+    return msgspec.Raw(encode(value))

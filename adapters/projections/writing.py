@@ -1,21 +1,45 @@
 """Writing rows of the read side: one statement a table, whatever the number of rows."""
 
 from collections.abc import Iterable
-from typing import Any, LiteralString, cast
+from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import psycopg
 from psycopg import sql
-from sqlalchemy import Column, Table
-from sqlalchemy.dialects import postgresql
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Table
 
 from adapters.projections import schema
 from adapters.projections.rows import Row
 
-_DIALECT = postgresql.dialect()
 _Key = tuple[Any, ...]
 #: Table → the rows that were written into it.
 Written = dict[str, list[dict[str, Any]]]
+
+#: What PostgreSQL can't hold in a text, and what stands for it in the read side.
+_NUL, _ESCAPED_NUL, _REPLACEMENT = "\0", b"\\u0000", "\N{REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True)
+class _Writing:
+    """How one table is written."""
+
+    on_repeat: schema.OnRepeat
+    key: tuple[str, ...]
+    statement: sql.Composed
+
+    def key_of(self, row: dict[str, Any]) -> _Key:
+        return tuple([row[name] for name in self.key])
+
+    def joined(self, former: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+        """Return what the second row makes of the first: what the statement does to stored ones."""
+        match self.on_repeat:
+            case "keep":
+                return former
+            case "replace":
+                return former | {name: value for name, value in row.items() if value is not None}
+            case "add":
+                return {n: v if n in self.key else former[n] + v for n, v in row.items()}
 
 
 class TableWriter:
@@ -28,46 +52,55 @@ class TableWriter:
     """
 
     def __init__(self, into: str = schema.SCHEMA) -> None:
-        self._statements = {table.name: _insert(into, table) for table in schema.PROJECTED}
+        self._writing = {
+            table.name: _Writing(
+                table.info["on_repeat"],
+                tuple(column.name for column in table.primary_key),
+                _insert(into, table),
+            )
+            for table in schema.PROJECTED
+        }
 
     def write(self, connection: psycopg.Connection, rows: Iterable[Row]) -> Written:
         """Write rows in their order, those of one key as one; returns what was written."""
-        by_table: dict[str, tuple[Table, dict[_Key, dict[str, Any]]]] = {}
+        by_table: dict[str, dict[_Key, dict[str, Any]]] = {}
         for table, row in rows:
-            _, known = by_table.setdefault(table.name, (table, {}))
-            key = tuple(row[column.name] for column in table.primary_key)
-            known[key] = _joined(table, known[key], row) if key in known else row
-        for table, found in by_table.values():
-            columns = [[row[c.name] for row in found.values()] for c in table.columns]
-            connection.execute(self._statements[table.name], columns)
-        return {name: list(found.values()) for name, (_, found) in by_table.items()}
+            writing, found = self._writing[table.name], by_table.setdefault(table.name, {})
+            key = writing.key_of(row)
+            found[key] = writing.joined(found[key], row) if key in found else row
+        for name, found in by_table.items():
+            data = _json(list(found.values())).decode()
+            connection.execute(self._writing[name].statement, (data,))
+        return {name: list(found.values()) for name, found in by_table.items()}
 
 
-def _joined(table: Table, former: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
-    """Return what the second row makes of the first: what `_insert` tells the database to do."""
-    match table.info["on_repeat"]:
-        case "keep":
-            return former
-        case "replace":
-            return former | {name: value for name, value in row.items() if value is not None}
+def _json(rows: list[dict[str, Any]]) -> bytes:
+    """Return rows as JSON; a NUL, which would stop the projections for good, is replaced."""
+    data = msgspec.json.encode(rows)
+    if _ESCAPED_NUL not in data:
+        return data
+    return msgspec.json.encode(_without_nul(msgspec.json.decode(data)))
+
+
+def _without_nul(value: Any) -> Any:  # noqa: ANN401 - any JSON value
+    match value:
+        case str():
+            return value.replace(_NUL, _REPLACEMENT)
+        case list():
+            return [_without_nul(each) for each in value]
+        case dict():
+            return {_without_nul(name): _without_nul(each) for name, each in value.items()}
         case _:
-            keys = {column.name for column in table.primary_key}
-            return {n: v if n in keys else former[n] + v for n, v in row.items()}
+            return value
 
 
 def _insert(into: str, table: Table) -> sql.Composed:
-    arrays = sql.SQL(", ").join(
-        sql.SQL("%s::text[]::{}[]" if isinstance(c.type, JSONB) else "%s::{}[]").format(_type(c))
-        for c in table.columns
-    )
     return sql.SQL(
-        "INSERT INTO {table} AS t ({columns}) SELECT * FROM unnest({arrays}) "
+        "INSERT INTO {table} AS t SELECT * FROM json_populate_recordset(NULL::{table}, %s::json) "
         "ON CONFLICT ({key}) DO {action}"
     ).format(
         table=sql.Identifier(into, table.name),
-        columns=_names(c.name for c in table.columns),
-        arrays=arrays,
-        key=_names(c.name for c in table.primary_key),
+        key=sql.SQL(", ").join(sql.Identifier(column.name) for column in table.primary_key),
         action=_action(table),
     )
 
@@ -80,15 +113,6 @@ def _action(table: Table) -> sql.Composable:
         if table.info["on_repeat"] == "replace"
         else "{0} = t.{0} + excluded.{0}"
     )
-    values = [c.name for c in table.columns if not c.primary_key]
+    values = [column.name for column in table.columns if not column.primary_key]
     changes = sql.SQL(", ").join(change.format(sql.Identifier(name)) for name in values)
     return sql.SQL("UPDATE SET ") + changes
-
-
-def _type(column: Column[Any]) -> sql.SQL:
-    name = column.type.compile(_DIALECT).partition(" COLLATE")[0]
-    return sql.SQL(cast("LiteralString", name))  # of our own schema, no one's input
-
-
-def _names(names: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))

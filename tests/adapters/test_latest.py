@@ -9,6 +9,7 @@ import pytest
 import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 from pydantic import SecretStr
 
 from adapters.embedded import Endpoints
@@ -146,9 +147,7 @@ def test_what_the_cache_lost_the_projections_tell(servers: Endpoints):
         values = LatestValues(cache, figures, metrics)  # type: ignore[arg-type]
         row = {
             "symbol": "AAPL",
-            "price": encode(
-                LatestPrice(symbol="AAPL", price=Decimal(5), observed_at=at(5))
-            ).decode(),
+            "price": Raw(encode(LatestPrice(symbol="AAPL", price=Decimal(5), observed_at=at(5)))),
         }
         CacheFiller(cache, metrics)(
             {"latest": [row | {"price_sequence": 5, "decision": None, "decision_sequence": None}]}
@@ -176,7 +175,7 @@ def test_a_cache_that_is_away_costs_nothing_but_time(unused_tcp_port: int):
             away.get("price", ["IBM"])
         values = LatestValues(away, figures, metrics)  # type: ignore[arg-type]
         assert values.prices(["IBM"])["IBM"].price == 7
-        row = {"symbol": "IBM", "price": "{}", "price_sequence": 1, "decision": None}
+        row = {"symbol": "IBM", "price": Raw(b"{}"), "price_sequence": 1, "decision": None}
         CacheFiller(away, metrics)({"latest": [row]})
     told = metrics.exposition().decode()
     assert 'quorum_cache_reads_total{answer="away",kind="price"} 1.0' in told
