@@ -11,7 +11,7 @@ from domain.experience import Experience
 from domain.identity import derive_id
 from domain.messages import Message
 from domain.ports.ledger import Ignored
-from domain.scorecards import Scorecard
+from domain.scorecards import LATE, Scorecard
 from domain.voting import (
     ACCEPTANCE,
     MILLION,
@@ -21,11 +21,12 @@ from domain.voting import (
     CountedVote,
     Outcome,
     Vote,
+    VoteRefused,
 )
 
 _AGENTS = frozenset(map(str, AgentId))
-#: The decision tells of votes that were ignored for these reasons.
-_TOLD_BY_THE_DECISION = frozenset({"wrong_symbol", "stale", "from_the_future"})
+#: Why votes are ignored without their decision telling of them.
+_BESIDE_THE_DECISION = frozenset({LATE, "duplicate", "unknown_proposal"})
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -51,17 +52,19 @@ def from_event(event: Message) -> Iterator[Scorecard]:
 
 
 def from_ignored(ignored: Ignored) -> Iterator[Scorecard]:
-    """Yield what a message without effect adds, where it is a vote of ours that came in vain."""
-    vote = ignored.message
-    if (
-        isinstance(vote, Vote)
-        and vote.agent_id in _AGENTS
-        and ignored.reason not in _TOLD_BY_THE_DECISION
-    ):
+    """Yield what a message without effect adds: votes that no decision tells of, and garbage."""
+    match ignored.message:
+        case Vote(agent_id=agent, model_version=model):
+            told = ignored.reason in _BESIDE_THE_DECISION
+        case VoteRefused(agent_id=agent):
+            model, told = "", True
+        case _:
+            return
+    if told and agent in _AGENTS:
         yield Scorecard(
-            agent_id=vote.agent_id,
-            model_version=vote.model_version,
-            day=vote.occurred_at.date(),
+            agent_id=agent,
+            model_version=model,
+            day=ignored.message.occurred_at.date(),
             ignored={ignored.reason: 1},
         )
 
