@@ -6,6 +6,7 @@ that write the logs, and none of them waits for it. A second one stands by until
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator
 from contextlib import ExitStack, asynccontextmanager, closing
 
@@ -87,18 +88,26 @@ class ProjectorService:
 
     async def _project(self, projector: Projector | None, stop: asyncio.Event) -> None:
         """Project until `stop` is set; as a standby, only wait a while."""
-        loop, observed = asyncio.get_running_loop(), 0.0
-        poll = self._settings.projections.poll_seconds
         if projector is None:
             await _wait(stop, _LAG_SECONDS)
-        while projector is not None and not stop.is_set():
-            events = await asyncio.to_thread(projector.advance)
-            self._metrics.count(Metric.PROJECTED_EVENTS, events)
-            if loop.time() - observed >= _LAG_SECONDS:
-                observed = loop.time()
+            return
+        observed = _Every(_LAG_SECONDS)
+        renewed = _Every(self._settings.projections.cache_time_to_live_seconds / 3)
+        while not stop.is_set():
+            events = await self._advance(projector)
+            if observed.due():
                 self._observe(await asyncio.to_thread(projector.standings))
+            if renewed.due():
+                await asyncio.to_thread(projector.retell)
             if not events:
-                await _wait(stop, poll)
+                await _wait(stop, self._settings.projections.poll_seconds)
+        while await self._advance(projector):  # what was recorded before the stop
+            pass
+
+    async def _advance(self, projector: Projector) -> int:
+        events = await asyncio.to_thread(projector.advance)
+        self._metrics.count(Metric.PROJECTED_EVENTS, events)
+        return events
 
     def _observe(self, standings: list[Standing]) -> None:
         self._standings = standings
@@ -108,6 +117,22 @@ class ProjectorService:
             seconds = max((s.seconds for s in own if s.seconds is not None), default=0.0)
             self._metrics.gauge(Metric.PROJECTION_LAG_EVENTS, events, log=log)
             self._metrics.gauge(Metric.PROJECTION_LAG_SECONDS, seconds, log=log)
+
+
+class _Every:
+    """Says when something is due that is done at once, and then every so often."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def due(self) -> bool:
+        """Whether it is due; if so, the next time is later."""
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

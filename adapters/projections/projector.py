@@ -11,6 +11,7 @@ from itertools import chain
 from typing import Any
 
 import psycopg
+from msgspec import Raw
 from psycopg import sql
 
 from adapters.ledger.addresses import driver_address
@@ -62,6 +63,10 @@ _IGNORED = """
     WHERE log = %s AND partition = %s AND number > %s ORDER BY number LIMIT %s
 """
 
+_LATEST = """
+    SELECT symbol, price::text, price_sequence, decision::text, decision_sequence FROM {latest}
+"""
+
 
 class Projector:
     """Projects what the logs hold beyond its marks.
@@ -99,6 +104,7 @@ class Projector:
             sql.SQL(text).format(heads=heads)
             for text in (_PLACES, _BEGIN, _MARKS, _MOVE, _NOTHING_NEW)
         )
+        self._latest = sql.SQL(_LATEST).format(latest=sql.Identifier(into, schema.latest.name))
 
     def advance(self) -> int:
         """Project at most one batch of each partition; returns the number of events.
@@ -120,6 +126,13 @@ class Projector:
         while more := self.advance():
             events += more
         return events
+
+    def retell(self) -> None:
+        """Tell again what the last price and decision of every symbol are."""
+        if self._told is not None:
+            with unavailable():
+                rows = self._connection.execute(self._latest).fetchall()
+            self._told({schema.latest.name: [_as_written(row) for row in rows]})
 
     def standings(self) -> list[Standing]:
         """Return how far the live read side is behind the logs."""
@@ -166,6 +179,17 @@ class Projector:
 
     def _row(self, query: sql.Composed, parameters: tuple[Any, ...]) -> tuple[int, int]:
         return self._connection.execute(query, parameters).fetchall()[0]
+
+
+def _as_written(row: tuple[Any, ...]) -> dict[str, Any]:
+    symbol, price, price_sequence, decision, decision_sequence = row
+    return {
+        "symbol": symbol,
+        "price": None if price is None else Raw(price.encode()),
+        "price_sequence": price_sequence,
+        "decision": None if decision is None else Raw(decision.encode()),
+        "decision_sequence": decision_sequence,
+    }
 
 
 @contextmanager

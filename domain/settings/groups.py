@@ -230,7 +230,10 @@ class ProjectionSettings(SettingsGroup):
         "the bus, where that is one.",
     )
     cache_time_to_live_seconds: float = Field(
-        default=86_400.0, gt=0, description="How long the cache keeps a value nobody renews."
+        default=10.0,
+        gt=0,
+        description="How long the cache keeps a value; the projections' process renews it in time, "
+        "so this is how old one can get when that process is gone.",
     )
 
 

@@ -14,12 +14,14 @@ import pytest
 import redis
 
 from adapters.embedded import Endpoints
+from adapters.latest import open_cache
 from adapters.ledger import migrate
 from adapters.processes.run_file import RunFile, find_process
 from adapters.projections import standings, verify
+from domain.settings import load_settings
 from orchestration.command_line.application import run
 from orchestration.projections import JUDGES
-from tests.adapters.projections.logs import Recorder, connect
+from tests.adapters.projections.logs import SYMBOLS, Recorder, connect
 
 DISAGREEMENT = (100, 60, 80, 80)
 KILLS = 6
@@ -71,9 +73,13 @@ class Place:
     def missing(self) -> int:
         return sum(standing.events for standing in standings(self.url))
 
-    def until(self, condition: Callable[[], object], process: subprocess.Popen[bytes]) -> None:
+    def until(
+        self, condition: Callable[[], object], process: subprocess.Popen[bytes] | None = None
+    ) -> None:
+        """Wait; a process that ends meanwhile fails the test."""
         while not condition():
-            assert process.poll() is None, (self.home / "projections.log").read_text()
+            if process is not None:
+                assert process.poll() is None, (self.home / "projections.log").read_text()
 
     def found(self) -> RunFile | None:
         return find_process(self.home, "projections")
@@ -129,11 +135,29 @@ def test_the_process_tells_its_lag_and_follows_while_it_is_rebuilt(place: Place)
         place.happen(3)
         place.until(lambda: not place.missing(), process)
         assert place.asked("projections", "verify")["different"] == []
-        told = httpx.get(f"{url}/metrics").text
-        assert "quorum_projected_events_total" in told
-        assert 'quorum_projection_lag_events{log="decisions"} 0.0' in told
+        caught_up = 'quorum_projection_lag_events{log="decisions"} 0.0'
+        place.until(lambda: caught_up in httpx.get(f"{url}/metrics").text, process)
+        assert "quorum_projected_events_total" in httpx.get(f"{url}/metrics").text
         process.terminate()
         assert process.wait() == 0
+
+
+def test_the_cache_is_filled_renewed_and_let_go(place: Place, servers: Endpoints):
+    place.environment["QUORUM_PROJECTIONS__CACHE_TIME_TO_LIVE_SECONDS"] = "0.3"
+    place.happen(3)
+    with (
+        closing(redis.Redis.from_url(servers.bus_url)) as client,
+        closing(open_cache(load_settings())) as cache,
+    ):
+        client.flushall()
+        with place.projector() as process:
+            place.until(lambda: len(cache.get("price", SYMBOLS)) == len(SYMBOLS), process)
+            client.flushall()  # it comes again though nothing happens
+            place.until(lambda: len(cache.get("decision", SYMBOLS)) == len(SYMBOLS), process)
+            last = place.recorder.decisions[-1]
+            found = cache.get("decision", SYMBOLS)[last.proposal.symbol]
+            assert last.decision_id.encode() in found.data
+        place.until(lambda: not cache.get("price", SYMBOLS))
 
 
 def test_a_standby_takes_over(place: Place):
