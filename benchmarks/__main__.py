@@ -20,6 +20,7 @@ BENCHMARKS = (
     "decision_latency",
     "consensus_throughput",
     "vote_latency",
+    "stored_decisions",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

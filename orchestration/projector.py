@@ -68,7 +68,15 @@ class ProjectorService:
 
     def problems(self) -> list[str]:
         """Return why nothing is projected; empty when all is well, and for a standby."""
-        return [self._problem] if self._problem else []
+        return [
+            *filter(None, [self._problem]),
+            *(
+                f"the read side holds {-s.events} events of {s.log}/{s.partition} that the log "
+                "does not: `quorum projections rebuild` makes it again"
+                for s in self._standings
+                if s.events < 0
+            ),
+        ]
 
     def lag(self) -> dict[str, object]:
         """Return how far the read side is behind: events, and seconds since it was not."""

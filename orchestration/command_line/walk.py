@@ -78,7 +78,7 @@ def _decision(tree: Tree, decision: ConsensusResult) -> None:
     degraded = ", degraded" if decision.degraded else ""
     branch = tree.add(
         f"[bold]Decision[/bold] {decision.outcome} ({decision.reason}{degraded}): {figures}; "
-        f"rule {decision.rule_version}"
+        f"rule {decision.rule_version}, rules {decision.rules_digest[:8] or 'not on record'}"
     )
     for vote in decision.counted:
         veto = f" [red]veto: {escape(vote.veto)}[/red]" if vote.veto else ""

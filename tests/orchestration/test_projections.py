@@ -1,5 +1,6 @@
 """The projections' process, killed at random; and the commands that read what it fills."""
 
+import asyncio
 import os
 import random
 import subprocess
@@ -12,15 +13,17 @@ import httpx
 import msgspec
 import pytest
 import redis
+from pydantic import SecretStr
 
 from adapters.embedded import Endpoints
 from adapters.latest import open_cache
 from adapters.ledger import migrate
 from adapters.processes.run_file import RunFile, find_process
 from adapters.projections import standings, verify
-from domain.settings import load_settings
+from domain.settings import Settings, load_settings
 from orchestration.command_line.application import run
 from orchestration.projections import JUDGES
+from orchestration.projector import ProjectorService
 from tests.adapters.projections.logs import SYMBOLS, Recorder, connect
 
 DISAGREEMENT = (100, 60, 80, 80)
@@ -158,6 +161,32 @@ def test_the_cache_is_filled_renewed_and_let_go(place: Place, servers: Endpoints
             found = cache.get("decision", SYMBOLS)[last.proposal.symbol]
             assert last.decision_id.encode() in found.data
         place.until(lambda: not cache.get("price", SYMBOLS))
+
+
+def test_a_read_side_that_is_ahead_of_its_log_is_told_of(place: Place):
+    place.happen(1)
+    place.asked("decisions")
+    with connect(place.url) as connection:  # as after restoring an older backup
+        connection.execute("UPDATE projections.heads SET sequence = sequence + 2")
+    with place.projector() as process:
+        place.until(place.found, process)
+        url = place.found().url
+        place.until(lambda: httpx.get(f"{url}/readyz").json()["problems"], process)
+        assert "holds 2 events of decisions/0" in httpx.get(f"{url}/readyz").text
+    assert place.asked("projections", "rebuild")["events"] > 0
+    assert {s["events_behind"] for s in place.asked("projections", "status")} == {0}
+
+
+async def test_while_the_record_is_away_the_process_waits(tmp_path: Path):
+    away = SecretStr(f"postgresql+psycopg://quorum@/quorum?host={tmp_path}")
+    service = ProjectorService(Settings(home=tmp_path, ledger_url=away))
+    stop = asyncio.Event()
+    running = asyncio.ensure_future(service.run(stop))
+    while "can't be reached" not in " ".join(service.problems()):  # noqa: ASYNC110 - it has no event
+        await asyncio.sleep(0)
+    assert not running.done()
+    stop.set()
+    await running
 
 
 def test_a_standby_takes_over(place: Place):
