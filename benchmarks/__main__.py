@@ -22,6 +22,7 @@ BENCHMARKS = (
     "consensus_sustained",
     "consensus_failover",
     "vote_latency",
+    "stored_decisions",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

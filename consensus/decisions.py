@@ -6,6 +6,7 @@ from collections.abc import Iterable
 import msgspec
 import structlog
 
+from agents.scorecards import agreed
 from consensus.engine import Engine, LoggedEvent
 from consensus.handler import Batch, Effects, dead_letter
 from consensus.rounds import decision_id
@@ -167,6 +168,11 @@ class DecisionHandler:
                 self._metrics.count(Metric.BREAKER_CHANGES, agent=event.agent_id, state=event.after)
             if isinstance(event, ConsensusResult):
                 self._metrics.count(Metric.DECISIONS, outcome=event.outcome, reason=event.reason)
+                for vote in event.counted:
+                    side = agreed(vote.score, event)
+                    if side is not None:
+                        told = "yes" if side else "no"
+                        self._metrics.count(Metric.VOTES_AGREED, agent=vote.agent_id, agreed=told)
                 taken_in = self._taken_in.pop(event.proposal.proposal_id, None)
                 if taken_in is not None:
                     self._metrics.observe(Metric.DECISION_SECONDS, now - taken_in)

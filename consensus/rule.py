@@ -136,7 +136,12 @@ def reject(reason: Reason) -> Tally:
 
 def ignore(vote: Vote, reason: str) -> IgnoredVote:
     """Return the line that accounts for a vote that does not count."""
-    return IgnoredVote(agent_id=vote.agent_id, message_id=vote.message_id, reason=reason)
+    return IgnoredVote(
+        agent_id=vote.agent_id,
+        message_id=vote.message_id,
+        reason=reason,
+        model_version=vote.model_version,
+    )
 
 
 def in_order(ignored: Iterable[IgnoredVote]) -> tuple[IgnoredVote, ...]:
@@ -194,6 +199,7 @@ def _counted(vote: Vote, confidence: int) -> CountedVote:
     return CountedVote(
         agent_id=vote.agent_id,
         message_id=vote.message_id,
+        occurred_at=vote.occurred_at,
         score=vote.score,
         confidence_ppm=vote.confidence_ppm,
         weight=quotient(vote.confidence_ppm, confidence) if confidence else ZERO,

@@ -152,6 +152,38 @@ class Metric(Enum):
     REQUEST_SECONDS = MetricSpec(
         "quorum_request_seconds", "histogram", "Duration of an HTTP request.", ("route",)
     )
+    PROJECTED_EVENTS = MetricSpec(
+        "quorum_projected_events_total", "counter", "Events that the read side was filled from."
+    )
+    PROJECTION_LAG_EVENTS = MetricSpec(
+        "quorum_projection_lag_events",
+        "gauge",
+        "Events of a log that are not in the read side yet.",
+        ("log",),
+    )
+    PROJECTION_LAG_SECONDS = MetricSpec(
+        "quorum_projection_lag_seconds",
+        "gauge",
+        "Time since the read side held all of a log; 0 while it does.",
+        ("log",),
+    )
+    CACHE_READS = MetricSpec(
+        "quorum_cache_reads_total",
+        "counter",
+        "Reads of the cache of last values: hit, miss, or away (the projections answered).",
+        ("kind", "answer"),
+    )
+    CACHE_FAULTS = MetricSpec(
+        "quorum_cache_faults_total",
+        "counter",
+        "Values that could not be put into the cache of last values.",
+    )
+    VOTES_AGREED = MetricSpec(
+        "quorum_votes_decided_total",
+        "counter",
+        "Counted votes on what was executed or rejected, by whether the outcome was their side.",
+        ("agent", "agreed"),
+    )
     ORDERS = MetricSpec("quorum_orders_total", "counter", "Orders by status reached.", ("status",))
     DENIALS = MetricSpec(
         "quorum_order_denials_total",

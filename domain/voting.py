@@ -13,6 +13,8 @@ from domain.money import canonical, not_negative, positive
 from domain.portfolio import Portfolio
 
 MILLION = 1_000_000
+#: Score from which on a vote says that executing proves right.
+ACCEPTANCE = 75
 #: Name, in a vote's risk assessment, of the figure that what comes is held against.
 BOUND = "bound"
 
@@ -200,6 +202,7 @@ class CountedVote(Value, frozen=True, kw_only=True):
 
     agent_id: str
     message_id: str
+    occurred_at: datetime | None = None
     score: Score
     confidence_ppm: ConfidencePpm
     weight: Decimal
@@ -215,6 +218,18 @@ class IgnoredVote(Value, frozen=True, kw_only=True):
     agent_id: str
     message_id: str
     reason: str
+    model_version: str = ""
+
+
+class LateVote(Value, frozen=True, kw_only=True):
+    """A vote that came after its decision: on record and scored, never counted."""
+
+    agent_id: str
+    message_id: str
+    score: Score
+    confidence_ppm: ConfidencePpm
+    rationale: str
+    model_version: str
 
 
 @message_type

@@ -11,18 +11,21 @@ from domain.settings import Settings, as_environment
 from domain.voting import AgentId
 from orchestration.ports import demand_free, live_ports
 
-CONSENSUS, GATEWAY = "consensus", "gateway"
+CONSENSUS, GATEWAY, PROJECTIONS = "consensus", "gateway", "projections"
 AGENTS = {agent: f"agent.{agent}" for agent in AgentId}
-PROCESSES = (CONSENSUS, GATEWAY, *AGENTS.values())
+PROCESSES = (CONSENSUS, GATEWAY, PROJECTIONS, *AGENTS.values())
 
 _READY_SECONDS = 120.0
+#: Process → its distance from the first metrics port.
+_METRICS_PORTS = {GATEWAY: 1, PROJECTIONS: 2}
 
 
 def process_specs(settings: Settings) -> list[ProcessSpec]:
-    """Return consensus, gateway and the four agents, with connected settings."""
+    """Return consensus, gateway, projections and the four agents, with connected settings."""
     modules = {
         CONSENSUS: ("consensus.service",),
         GATEWAY: ("trading.service",),
+        PROJECTIONS: ("orchestration.projector",),
         **{name: ("serving", agent.value) for agent, name in AGENTS.items()},
     }
     return [
@@ -38,9 +41,10 @@ def process_specs(settings: Settings) -> list[ProcessSpec]:
 
 def _own(settings: Settings, process: str) -> Settings:
     """Return a process's settings; two processes of a machine can't share the metrics port."""
-    if process != GATEWAY or not settings.metrics_port:
+    place = _METRICS_PORTS.get(process, 0)
+    if not place or not settings.metrics_port:
         return settings
-    return settings.model_copy(update={"metrics_port": settings.metrics_port + 1})
+    return settings.model_copy(update={"metrics_port": settings.metrics_port + place})
 
 
 def is_ready(settings: Settings, process: str) -> bool:

@@ -3,10 +3,10 @@
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -32,13 +32,22 @@ _STOP_SECONDS = 60.0
 
 
 class ProcessReport(NamedTuple):
-    """How one process of the platform does; `problems` say why it is not ready."""
+    """How one process of the platform does.
+
+    Parameters
+    ----------
+    problems
+        Why it is not ready.
+    details
+        What else it tells, such as how far the projections are behind.
+    """
 
     name: str
     state: str
     pid: int
     url: str
     problems: Sequence[str]
+    details: Mapping[str, object] = {}
 
 
 def web_pages(settings: Settings) -> dict[str, str]:
@@ -217,9 +226,11 @@ def _live_report(settings: Settings, name: str) -> ProcessReport:
     answer = ask(f"{run_file.url}/readyz")
     if answer is None:
         return ProcessReport(name, "silent", run_file.pid, run_file.url, ("no answer",))
-    problems = msgspec.json.decode(answer.content).get("problems", [])
+    details = msgspec.json.decode(answer.content, type=dict[str, Any])
+    problems = details.pop("problems", [])
+    details.pop("ready", None)
     state = "ready" if answer.is_success else "not ready"
-    return ProcessReport(name, state, run_file.pid, run_file.url, problems)
+    return ProcessReport(name, state, run_file.pid, run_file.url, problems, details)
 
 
 def stop_platform(settings: Settings) -> bool:

@@ -17,6 +17,7 @@ def live_ports(settings: Settings) -> dict[str, tuple[str, int]]:
     if metrics := settings.metrics_port:
         ports["consensus"] = ("QUORUM_METRICS_PORT", metrics)
         ports["gateway"] = ("QUORUM_METRICS_PORT", metrics + 1)
+        ports["projections"] = ("QUORUM_METRICS_PORT", metrics + 2)
     return ports
 
 

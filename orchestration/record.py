@@ -1,4 +1,4 @@
-"""Read the record from a command: connect, bring the projections up to date, ask, leave."""
+"""Read the record from a command: connect, see that the read side is up to date, ask, leave."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Generator
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from adapters.ledger import migrate, open_ledger
-from adapters.ledger.projections import project
-from adapters.ledger.queries import Queries
 from adapters.profile import connected
+from adapters.projections.queries import Queries
 from consensus.audit import Audit, export_line, read_log, verify_ledger
 from domain.ports.ledger import Ledger, Log
 from domain.settings import Settings
+from orchestration.projections import bring_up_to_date
 
 Answer = TypeVar("Answer")
 
@@ -38,7 +38,7 @@ def read_side(settings: Settings) -> Generator[Queries]:
     with connected(settings, servers=("postgres",)) as ready:
         url = ready.ledger_url.get_secret_value()
         migrate(url)
-        project(url)
+        bring_up_to_date(url)
         queries = Queries(url)
         try:
             yield queries

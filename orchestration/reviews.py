@@ -14,9 +14,9 @@ from typing import NamedTuple
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.ledger import migrate
-from adapters.ledger.queries import Queries
 from adapters.processes.run_file import find_process
 from adapters.profile import connected
+from adapters.projections.queries import Queries
 from domain.errors import EnvironmentProblem, InvalidValue, MessageRefused
 from domain.identity import derive_id
 from domain.market import MarketData

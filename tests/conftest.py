@@ -81,8 +81,8 @@ def ledger_url(_migrated: str) -> str:
     with psycopg.connect(_migrated.replace("+psycopg", "", 1), autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # no append-only triggers
         tables = connection.execute(
-            "SELECT string_agg(format('ledger.%I', tablename), ', ') FROM pg_tables"
-            " WHERE schemaname = 'ledger' AND tablename <> 'alembic_version'"
+            "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
+            " WHERE schemaname IN ('ledger', 'projections') AND tablename <> 'alembic_version'"
         ).fetchone()
         connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
     return _migrated

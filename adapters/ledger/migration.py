@@ -7,7 +7,7 @@ import psycopg
 from adapters.ledger.addresses import driver_address
 from domain.errors import ConfigurationError, RecordUnavailable
 
-HEAD = "0004"
+HEAD = "0010"
 _ONE_MIGRATION_AT_A_TIME = 0x51_75_6F_72
 
 

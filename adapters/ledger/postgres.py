@@ -9,8 +9,8 @@ import psycopg
 
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.journal import unpack
+from adapters.ledger.sessions import DROP_PRIVILEGES, unavailable
 from adapters.ledger.writer import Writer, fenced
-from domain.errors import RecordUnavailable
 from domain.messages import decode
 from domain.ports.ledger import (
     Commit,
@@ -27,12 +27,6 @@ from domain.ports.ledger import (
     Snapshot,
 )
 from domain.streams import Stream
-
-# Where the migrations could make the role, the session gives up what it could do beyond it.
-_DROP_PRIVILEGES = """
-    SELECT set_config('role', rolname, false) FROM pg_roles
-    WHERE rolname = 'quorum_service' AND pg_has_role(current_user, oid, 'MEMBER')
-"""
 
 
 class PostgresLedger:
@@ -236,7 +230,7 @@ class PostgresLedger:
             self._address, connect_timeout=self._timeout, autocommit=True
         )
         try:
-            await connection.execute(_DROP_PRIVILEGES)
+            await connection.execute(DROP_PRIVILEGES)
         except BaseException:
             await connection.close()
             raise
@@ -272,12 +266,5 @@ class PostgresLedger:
 @asynccontextmanager
 async def _available() -> AsyncIterator[None]:
     """Say in our words that the server is away."""
-    try:
+    with unavailable():
         yield
-    except psycopg.OperationalError as problem:
-        first_line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise RecordUnavailable(
-            f"The ledger can't be reached or written: {first_line}.",
-            kept="What was committed is safe; nothing else was acknowledged.",
-            next_step="It is tried again; see that PostgreSQL runs and its disk has room.",
-        ) from problem

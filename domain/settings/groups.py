@@ -218,6 +218,25 @@ class TrainingSettings(SettingsGroup):
     )
 
 
+class ProjectionSettings(SettingsGroup):
+    """The read side, which is filled from the logs beside the services."""
+
+    poll_seconds: float = Field(
+        default=0.2, gt=0, description="How often the logs are looked at while nothing is new."
+    )
+    cache_url: str = Field(
+        default="",
+        description="Redis or Valkey URL of the cache of last prices and decisions; empty takes "
+        "the bus, where that is one.",
+    )
+    cache_time_to_live_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long the cache keeps a value; the projections' process renews it in time, "
+        "so this is how old one can get when that process is gone.",
+    )
+
+
 class PlatformSettings(SettingsGroup):
     """What `quorum up` runs beside the live plane."""
 

@@ -12,6 +12,7 @@ from domain.settings.groups import (
     BusSettings,
     ConsensusSettings,
     PlatformSettings,
+    ProjectionSettings,
     QualitySettings,
     ServingSettings,
     TradingSettings,
@@ -91,9 +92,9 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         default=0,
         ge=0,
-        le=65_534,
-        description="Port of the consensus's /metrics, /livez and /readyz; the gateway's is the "
-        "next where both run on one machine. 0 takes free ones.",
+        le=65_533,
+        description="Port of the consensus's /metrics, /livez and /readyz; the gateway's and the "
+        "projections' are the next two where they run on one machine. 0 takes free ones.",
     )
     bus: BusSettings = Field(default=BusSettings(), description="How much the bus holds.")
     consensus: ConsensusSettings = Field(
@@ -101,6 +102,9 @@ class Settings(BaseSettings):
     )
     platform: PlatformSettings = Field(
         default=PlatformSettings(), description="What `quorum up` runs beside the live plane."
+    )
+    projections: ProjectionSettings = Field(
+        default=ProjectionSettings(), description="The read side."
     )
     trading: TradingSettings = Field(
         default=TradingSettings(), description="Portfolio, controls, paper venue."

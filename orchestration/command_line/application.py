@@ -125,6 +125,7 @@ def _unforeseen(problem: Exception) -> QuorumError:
 def register() -> None:
     """Import the modules that hold the commands; each adds itself to `app`."""
     from orchestration.command_line import (  # noqa: F401, PLC0415
+        agents,
         backtest,
         data,
         dead_letters,
@@ -132,6 +133,7 @@ def register() -> None:
         doctor,
         models,
         platform,
+        projections,
         record,
         review,
     )

@@ -9,12 +9,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, text
+from sqlalchemy import MetaData, create_engine, text
 
 from adapters.ledger import PostgresLedger, migrate
 from adapters.ledger.dead_letters import DeadLetters
 from adapters.ledger.migration import HEAD, schema_version
-from adapters.ledger.schema import metadata
+from adapters.ledger.schema import metadata as ledger_tables
+from adapters.projections.schema import metadata as read_side_tables
 from domain.errors import ConfigurationError, Fenced, RecordUnavailable
 from domain.ports.ledger import Commit, DeadLetter, LetterAction, Log
 from domain.streams import Stream
@@ -85,7 +86,8 @@ def test_an_address_of_another_kind_is_refused():
         PostgresLedger("mysql://localhost/x")
 
 
-def test_the_tables_are_those_that_queries_expect(ledger_url: str):
+@pytest.mark.parametrize("metadata", [ledger_tables, read_side_tables], ids=["ledger", "read side"])
+def test_the_tables_are_those_that_queries_expect(ledger_url: str, metadata: MetaData):
     engine = create_engine(ledger_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(
@@ -93,10 +95,11 @@ def test_the_tables_are_those_that_queries_expect(ledger_url: str):
             opts={
                 "include_schemas": True,
                 "include_name": lambda name, kind, _: (
-                    name == "ledger" if kind == "schema" else kind != "index"
+                    name == metadata.schema if kind == "schema" else kind != "index"
                 ),
                 "include_object": lambda _, name, kind, *__: (
-                    kind != "index" and (kind != "table" or f"ledger.{name}" in metadata.tables)
+                    kind != "index"
+                    and (kind != "table" or f"{metadata.schema}.{name}" in metadata.tables)
                 ),
                 "compare_type": True,
             },
@@ -105,7 +108,7 @@ def test_the_tables_are_those_that_queries_expect(ledger_url: str):
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003"])
 async def test_data_of_an_earlier_release_is_kept(empty_database: str, version: str):
     migrate_to(empty_database, version)
     ledger = PostgresLedger(empty_database)

@@ -183,6 +183,22 @@ async def test_a_round_that_was_open_before_a_long_stop_expires():
     assert second.outcome is Outcome.EXECUTE
 
 
+async def test_decisions_and_who_agreed_with_them_are_among_the_metrics():
+    desk = Desk()
+    async with desk.consensus():
+        await desk.publish(proposal("a"), *votes("a", (80, 80, 80, 74)))
+        await desk.publish(proposal("b"), *votes("b", (70, 70, 70, 70)))
+        await desk.publish(proposal("c"), *votes("c", (100, 60, 80, 80)))  # a person decides
+    shown = desk.metrics.exposition().decode()
+    assert 'quorum_decisions_total{outcome="EXECUTE",reason="consensus"} 1.0' in shown
+    assert 'quorum_decisions_total{outcome="REJECT",reason="below_threshold"} 1.0' in shown
+    assert 'quorum_decisions_total{outcome="MANUAL_REVIEW",reason="disagreement"} 1.0' in shown
+    for agent, agreed in ((AGENTS[0], {"yes": 2}), (AGENTS[3], {"yes": 1, "no": 1})):
+        for told, count in agreed.items():
+            line = f'quorum_votes_decided_total{{agent="{agent}",agreed="{told}"}} {count}.0'
+            assert line in shown
+
+
 async def test_breakers_are_on_record_and_among_the_metrics():
     desk = Desk()
     rules = Rules(breaker=BreakerRules(missed_rounds=2))
