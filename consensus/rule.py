@@ -6,11 +6,12 @@ score is a fraction of integers, and the variance is compared without dividing:
 falls on the executing side on every machine; a float could fall on either.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
+from typing import Protocol
 
 from domain.messages import Value
 from domain.money import ZERO, quotient
@@ -64,6 +65,40 @@ class Tally(Value, frozen=True, kw_only=True):
     ignored: tuple[IgnoredVote, ...]
 
 
+class Ballot(Protocol):
+    """What of a vote enters the rule."""
+
+    @property
+    def agent_id(self) -> str:
+        """Who votes."""
+        ...
+
+    @property
+    def score(self) -> int:
+        """0–100."""
+        ...
+
+    @property
+    def confidence_ppm(self) -> int:
+        """In millionths."""
+        ...
+
+    @property
+    def veto(self) -> str:
+        """The limit that is breached, or nothing."""
+        ...
+
+
+class Judgement(Value, frozen=True, kw_only=True):
+    """What counted votes amount to; `confidence_ppm` is the sum of theirs."""
+
+    outcome: Outcome
+    reason: Reason
+    weighted_score: Decimal | None
+    variance: Decimal | None
+    confidence_ppm: int
+
+
 def calculate_consensus(
     votes: Iterable[Vote],
     *,
@@ -81,6 +116,23 @@ def calculate_consensus(
     Manager is not the one.
     """
     counted, ignored = _select(votes)
+    found = judge(counted, thresholds, action)
+    return Tally(
+        outcome=found.outcome,
+        reason=found.reason,
+        weighted_score=found.weighted_score,
+        variance=found.variance,
+        participation=len(counted),
+        degraded=len(counted) < len(AGENTS),
+        counted=tuple([_counted(vote, found.confidence_ppm) for vote in counted]),
+        ignored=ignored,
+    )
+
+
+def judge(
+    counted: Sequence[Ballot], thresholds: Thresholds, action: Action | None = None
+) -> Judgement:
+    """Return what votes amount to that all count: the rule behind the choice of votes."""
     n = len(counted)
     scores = squares = confidence = weighted = 0
     vetoed = False
@@ -107,17 +159,18 @@ def calculate_consensus(
         outcome, reason = Outcome.EXECUTE, Reason.CONSENSUS
     else:
         outcome, reason = Outcome.MANUAL_REVIEW, Reason.DEGRADED
-
-    return Tally(
+    return Judgement(
         outcome=outcome,
         reason=reason,
         weighted_score=quotient(weighted, confidence) if confidence else None,
         variance=quotient(spread, n * n) if n else None,
-        participation=n,
-        degraded=n < len(AGENTS),
-        counted=tuple([_counted(vote, confidence) for vote in counted]),
-        ignored=ignored,
+        confidence_ppm=confidence,
     )
+
+
+def weight(vote: Ballot, confidence_ppm: int) -> Decimal:
+    """Return a vote's share of all confidence; 0 where there is none."""
+    return quotient(vote.confidence_ppm, confidence_ppm) if confidence_ppm else ZERO
 
 
 def reject(reason: Reason) -> Tally:
@@ -183,7 +236,7 @@ def _last_writer_wins(vote: Vote) -> tuple[object, ...]:
     return vote.occurred_at, vote.message_id, vote.score, vote.confidence_ppm, vote.veto
 
 
-def _enough_to_execute(counted: list[Vote]) -> bool:
+def _enough_to_execute(counted: Sequence[Ballot]) -> bool:
     missing = len(AGENTS) - len(counted)
     return missing == 0 or (
         missing == 1 and any(vote.agent_id == AgentId.RISK_MANAGER for vote in counted)
@@ -196,7 +249,7 @@ def _counted(vote: Vote, confidence: int) -> CountedVote:
         message_id=vote.message_id,
         score=vote.score,
         confidence_ppm=vote.confidence_ppm,
-        weight=quotient(vote.confidence_ppm, confidence) if confidence else ZERO,
+        weight=weight(vote, confidence),
         rationale=vote.rationale,
         risk_assessment=vote.risk_assessment,
         model_version=vote.model_version,

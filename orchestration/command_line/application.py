@@ -133,6 +133,7 @@ def register() -> None:
         models,
         platform,
         record,
+        replay,
         review,
     )
 
