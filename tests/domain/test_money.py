@@ -71,8 +71,9 @@ def test_the_quick_quotient_of_integers_is_the_ratio(numerator: int, denominator
         (0, 7, "0"),
         (80, 1, "80"),
         (100, 1, "100"),
-        (1, 2**30, "0.000000001"),
-        (3, 2**10, "0.0029296875"[:11]),
+        (1, 3, "0.333333333"),
+        (3, 2**10, "0.002929688"),  # ties go to the even billionth
+        (5, 2**10, "0.004882812"),
     ],
 )
 def test_quotients_have_the_canonical_form(numerator: int, denominator: int, text: str):
