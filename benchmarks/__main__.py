@@ -18,6 +18,7 @@ BENCHMARKS = (
     "imports",
     "start_up",
     "decision_latency",
+    "engine_throughput",
     "consensus_throughput",
     "consensus_sustained",
     "consensus_failover",

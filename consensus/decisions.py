@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 import msgspec
 import structlog
+from msgspec.structs import replace
 
 from agents.scorecards import agreed
 from consensus.engine import Engine, LoggedEvent
@@ -23,7 +24,7 @@ from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
 from domain.ports.metrics import Metrics
 from domain.rules import Rules, RulesChanged
 from domain.streams import Stream
-from domain.voting import ConsensusResult, TradingProposal
+from domain.voting import ConsensusResult, TradingProposal, VoteRefused
 
 #: Streams that the consensus reads; TIME is handled behind the others.
 STREAMS = (Stream.PROPOSALS, Stream.VOTES, Stream.REVIEWS, Stream.TIME)
@@ -106,7 +107,7 @@ class DecisionHandler:
             if isinstance(message, TradingProposal) and await self._decided(message, events):
                 ignored.append(Ignored(message=message, reason="duplicate"))
                 continue
-            inputs.append(delivery)
+            inputs.append(_as_heard(delivery, message))
             if isinstance(message, TradingProposal):
                 self._taken_in.setdefault(message.proposal_id, now)
             for event in self.engine.apply(message):
@@ -205,3 +206,10 @@ class DecisionHandler:
             return None
         self._since_snapshot = 0
         return self.engine.to_bytes()
+
+
+def _as_heard(delivery: Delivery, message: Message) -> Delivery:
+    """Return what the journal keeps: what the engine heard, where that is not what came."""
+    if isinstance(message, VoteRefused):
+        return replace(delivery, data=encode(message))
+    return delivery

@@ -6,11 +6,12 @@ score is a fraction of integers, and the variance is compared without dividing:
 falls on the executing side on every machine; a float could fall on either.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from fractions import Fraction
 from functools import lru_cache
+from typing import Protocol
 
 from domain.messages import Value
 from domain.money import ZERO, quotient
@@ -51,6 +52,17 @@ class Reason(StrEnum):
     PRICE_MOVED = "price_moved"
 
 
+# Bound once: looking up an enumeration's members took a tenth of a decision's time.
+_HOLD = Action.HOLD
+_HELD = Outcome.REJECT, Reason.HOLD
+_VETOED = Outcome.REJECT, Reason.VETO
+_NO_QUORUM = Outcome.REJECT, Reason.NO_QUORUM
+_DISAGREED = Outcome.MANUAL_REVIEW, Reason.DISAGREEMENT
+_TOO_LOW = Outcome.REJECT, Reason.BELOW_THRESHOLD
+_AGREED = Outcome.EXECUTE, Reason.CONSENSUS
+_TOO_FEW = Outcome.MANUAL_REVIEW, Reason.DEGRADED
+
+
 class Tally(Value, frozen=True, kw_only=True):
     """What the votes amount to; the fields are those of `domain.voting.ConsensusResult`."""
 
@@ -62,6 +74,40 @@ class Tally(Value, frozen=True, kw_only=True):
     degraded: bool
     counted: tuple[CountedVote, ...]
     ignored: tuple[IgnoredVote, ...]
+
+
+class Ballot(Protocol):
+    """What of a vote enters the rule."""
+
+    @property
+    def agent_id(self) -> str:
+        """Who votes."""
+        ...
+
+    @property
+    def score(self) -> int:
+        """0–100."""
+        ...
+
+    @property
+    def confidence_ppm(self) -> int:
+        """In millionths."""
+        ...
+
+    @property
+    def veto(self) -> str:
+        """The limit that is breached, or nothing."""
+        ...
+
+
+class Judgement(Value, frozen=True, kw_only=True):
+    """What counted votes amount to; `confidence_ppm` is the sum of theirs."""
+
+    outcome: Outcome
+    reason: Reason
+    weighted_score: Decimal | None
+    variance: Decimal | None
+    confidence_ppm: int
 
 
 def calculate_consensus(
@@ -80,7 +126,42 @@ def calculate_consensus(
     four counted votes EXECUTE becomes MANUAL_REVIEW, unless only one is missing and the Risk
     Manager is not the one.
     """
-    counted, ignored = _select(votes)
+    cast = list(votes)
+    counted = _counting(cast)
+    found = judge(counted, thresholds, action)
+    confidence = found.confidence_ppm
+    return Tally(
+        outcome=found.outcome,
+        reason=found.reason,
+        weighted_score=found.weighted_score,
+        variance=found.variance,
+        participation=len(counted),
+        degraded=len(counted) < len(AGENTS),
+        counted=tuple(
+            [
+                CountedVote(
+                    agent_id=vote.agent_id,
+                    message_id=vote.message_id,
+                    occurred_at=vote.occurred_at,
+                    score=vote.score,
+                    confidence_ppm=vote.confidence_ppm,
+                    weight=quotient(vote.confidence_ppm, confidence) if confidence else ZERO,
+                    rationale=vote.rationale,
+                    risk_assessment=vote.risk_assessment,
+                    model_version=vote.model_version,
+                    veto=vote.veto,
+                )
+                for vote in counted
+            ]
+        ),
+        ignored=_account(cast) if len(counted) < len(cast) else (),
+    )
+
+
+def judge(
+    counted: Sequence[Ballot], thresholds: Thresholds, action: Action | None = None
+) -> Judgement:
+    """Return what votes amount to that all count: the rule behind the choice of votes."""
     n = len(counted)
     scores = squares = confidence = weighted = 0
     vetoed = False
@@ -90,34 +171,36 @@ def calculate_consensus(
         squares += score * score
         confidence += trust
         weighted += score * trust
-        vetoed = vetoed or bool(vote.veto)
+        if vote.veto:
+            vetoed = True
     spread = n * squares - scores * scores
 
-    if action is Action.HOLD:
-        outcome, reason = Outcome.REJECT, Reason.HOLD
+    if action is _HOLD:
+        outcome, reason = _HELD
     elif vetoed:
-        outcome, reason = Outcome.REJECT, Reason.VETO
+        outcome, reason = _VETOED
     elif n < _FEWEST_VOTES or confidence == 0:
-        outcome, reason = Outcome.REJECT, Reason.NO_QUORUM
+        outcome, reason = _NO_QUORUM
     elif spread > _exact(thresholds.review_above_variance) * n * n:
-        outcome, reason = Outcome.MANUAL_REVIEW, Reason.DISAGREEMENT
+        outcome, reason = _DISAGREED
     elif weighted < _exact(thresholds.execute_at_weighted_score) * confidence:
-        outcome, reason = Outcome.REJECT, Reason.BELOW_THRESHOLD
-    elif _enough_to_execute(counted):
-        outcome, reason = Outcome.EXECUTE, Reason.CONSENSUS
+        outcome, reason = _TOO_LOW
+    elif n == len(AGENTS) or _enough_to_execute(counted):
+        outcome, reason = _AGREED
     else:
-        outcome, reason = Outcome.MANUAL_REVIEW, Reason.DEGRADED
-
-    return Tally(
+        outcome, reason = _TOO_FEW
+    return Judgement(
         outcome=outcome,
         reason=reason,
         weighted_score=quotient(weighted, confidence) if confidence else None,
         variance=quotient(spread, n * n) if n else None,
-        participation=n,
-        degraded=n < len(AGENTS),
-        counted=tuple([_counted(vote, confidence) for vote in counted]),
-        ignored=ignored,
+        confidence_ppm=confidence,
     )
+
+
+def weight(vote: Ballot, confidence_ppm: int) -> Decimal:
+    """Return a vote's share of all confidence; 0 where there is none."""
+    return quotient(vote.confidence_ppm, confidence_ppm) if confidence_ppm else ZERO
 
 
 def reject(reason: Reason) -> Tally:
@@ -149,37 +232,31 @@ def in_order(ignored: Iterable[IgnoredVote]) -> tuple[IgnoredVote, ...]:
     return tuple(sorted(ignored, key=lambda i: (i.agent_id, i.message_id, i.reason)))
 
 
-def _select(votes: Iterable[Vote]) -> tuple[list[Vote], tuple[IgnoredVote, ...]]:
-    """Return the votes that count, by agent, and the others with their reasons."""
-    cast = list(votes)
-    ignored: list[IgnoredVote] = []
-    latest = {vote.agent_id: vote for vote in cast}
-    if len(latest) < len(cast):
-        latest, ignored = _last_of_each(cast)
-    counted: list[Vote] = []
-    for agent in AGENTS:
-        vote = latest.pop(agent, None)
-        if vote is None:
-            continue
-        if vote.abstention:
-            ignored.append(ignore(vote, f"abstained: {vote.abstention}"))
-        else:
-            counted.append(vote)
-    ignored += [ignore(vote, "unknown_agent") for vote in latest.values()]
-    return counted, in_order(ignored) if ignored else ()
+def _counting(votes: Sequence[Vote]) -> list[Vote]:
+    """Return the votes that count: each agent's last, unless it abstains; by agent."""
+    latest = {vote.agent_id: vote for vote in votes}
+    if len(latest) < len(votes):
+        latest = {vote.agent_id: vote for vote in sorted(votes, key=_last_writer_wins)}
+    return [
+        vote for agent in AGENTS if (vote := latest.get(agent)) is not None and not vote.abstention
+    ]
 
 
-def _last_of_each(votes: Iterable[Vote]) -> tuple[dict[str, Vote], list[IgnoredVote]]:
-    """Return each agent's last vote, and what it replaced."""
+def _account(votes: Iterable[Vote]) -> tuple[IgnoredVote, ...]:
+    """Return the votes that don't count, each with its reason."""
     latest: dict[str, Vote] = {}
-    replaced: list[IgnoredVote] = []
+    ignored: list[IgnoredVote] = []
     for vote in sorted(votes, key=_last_writer_wins):
+        if vote.agent_id not in AGENTS:
+            ignored.append(ignore(vote, "unknown_agent"))
+            continue
         earlier = latest.get(vote.agent_id)
         if earlier is not None:
             same = earlier.message_id == vote.message_id
-            replaced.append(ignore(earlier, "duplicate" if same else "superseded"))
+            ignored.append(ignore(earlier, "duplicate" if same else "superseded"))
         latest[vote.agent_id] = vote
-    return latest, replaced
+    ignored += [ignore(v, f"abstained: {v.abstention}") for v in latest.values() if v.abstention]
+    return in_order(ignored)
 
 
 def _last_writer_wins(vote: Vote) -> tuple[object, ...]:
@@ -188,25 +265,10 @@ def _last_writer_wins(vote: Vote) -> tuple[object, ...]:
     return vote.occurred_at, vote.message_id, vote.score, vote.confidence_ppm, vote.veto
 
 
-def _enough_to_execute(counted: list[Vote]) -> bool:
-    missing = len(AGENTS) - len(counted)
-    return missing == 0 or (
-        missing == 1 and any(vote.agent_id == AgentId.RISK_MANAGER for vote in counted)
-    )
-
-
-def _counted(vote: Vote, confidence: int) -> CountedVote:
-    return CountedVote(
-        agent_id=vote.agent_id,
-        message_id=vote.message_id,
-        occurred_at=vote.occurred_at,
-        score=vote.score,
-        confidence_ppm=vote.confidence_ppm,
-        weight=quotient(vote.confidence_ppm, confidence) if confidence else ZERO,
-        rationale=vote.rationale,
-        risk_assessment=vote.risk_assessment,
-        model_version=vote.model_version,
-        veto=vote.veto,
+def _enough_to_execute(counted: Sequence[Ballot]) -> bool:
+    """Whether only one of the votes is missing, and it is not the Risk Manager's."""
+    return len(counted) == len(AGENTS) - 1 and any(
+        vote.agent_id == AgentId.RISK_MANAGER for vote in counted
     )
 
 

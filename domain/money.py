@@ -14,10 +14,14 @@ PLACES = 9
 BILLIONTH = Decimal("1e-9")
 ZERO = Decimal(0)
 _TEN = Decimal(10)
+_LIMIT = Decimal(10**18)
 BASIS_POINT = Decimal("0.0001")
 
 #: Own context, so that a caller's `decimal.getcontext()` can't change a result.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_quantize, _normalize, _to_integral = EXACT.quantize, EXACT.normalize, EXACT.to_integral_value
+#: Two quotients of integers below 10**9 are never so close that 28 digits make one a tie.
+_divide = Context(prec=28, rounding=ROUND_HALF_EVEN).divide
 
 
 def canonical(value: Decimal | float | str) -> Decimal:
@@ -36,16 +40,16 @@ def canonical(value: Decimal | float | str) -> Decimal:
         raise InvalidValue(
             f"{value!r} is not a number.", next_step="Send a finite decimal number."
         ) from None
-    if not number.is_finite() or abs(number) >= Decimal(10) ** 18:
+    if not number.is_finite() or not -_LIMIT < number < _LIMIT:
         raise InvalidValue(
             f"{value!r} is not a finite number below 10**18.",
             next_step="Send a finite decimal number.",
         )
-    rounded = EXACT.quantize(number, BILLIONTH)
+    rounded = _quantize(number, BILLIONTH)
     if not rounded:
-        return ZERO
-    shortest = EXACT.normalize(rounded)
-    return EXACT.quantize(shortest, Decimal(1)) if shortest.as_tuple().exponent > 0 else shortest  # type: ignore[operator]
+        return ZERO  # never a negative one
+    whole = _to_integral(rounded)  # which normalised could have an exponent
+    return whole if whole == rounded else _normalize(rounded)
 
 
 def positive(value: Decimal | float | str, name: str) -> Decimal:
@@ -105,11 +109,7 @@ def quotient(numerator: int, denominator: int) -> Decimal:
     `ratio` gives the same; this is its quick form for the voting rule.
     """
     rounded = _quantize(_divide(numerator, denominator), BILLIONTH)
-    if rounded >= _TEN and (whole := _to_integral(rounded)) == rounded:
-        return whole  # which normalised would have an exponent
-    return _normalize(rounded)
-
-
-_quantize, _normalize, _to_integral = EXACT.quantize, EXACT.normalize, EXACT.to_integral_value
-#: Two quotients of integers below 10**9 are never so close that 28 digits make one a tie.
-_divide = Context(prec=28, rounding=ROUND_HALF_EVEN).divide
+    if rounded < _TEN:
+        return _normalize(rounded)
+    whole = _to_integral(rounded)  # which normalised could have an exponent
+    return whole if whole == rounded else _normalize(rounded)

@@ -55,6 +55,8 @@ def confidence_ppm(probability: float) -> int:
 class _Confident:
     """A confidence kept in whole millionths, so that the rule is exact integer arithmetic."""
 
+    __slots__ = ()
+
     confidence_ppm: int
 
     @property
@@ -128,6 +130,8 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
     ----------
     agent_id
         Who votes; the engine, not the decoder, refuses an unknown agent.
+    symbol
+        The proposal's; the engine refuses any other, so its form needs no check here.
     score
         0–100: how much the agent supports executing; 75 is its own acceptance threshold, where
         executing is as likely right as wrong.
@@ -141,22 +145,23 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
         Why the agent has no say on this proposal (model too old, inputs missing); not counted.
     """
 
+    # In the order of their bytes: so a decoder finds each where it looks first.
+    abstention: str = ""
     agent_id: str
-    proposal_id: str
-    symbol: Symbol
-    score: Score
     confidence_ppm: ConfidencePpm
+    model_version: str
+    proposal_id: str
     rationale: str
     risk_assessment: dict[str, Decimal] = {}
-    model_version: str
+    score: Score
+    symbol: Annotated[str, msgspec.Meta(max_length=32)]
     veto: str = ""
-    abstention: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        set_field(
-            self, "risk_assessment", {k: canonical(v) for k, v in self.risk_assessment.items()}
-        )
+        if self.risk_assessment:
+            canonised = {name: canonical(value) for name, value in self.risk_assessment.items()}
+            set_field(self, "risk_assessment", canonised)
 
 
 @message_type

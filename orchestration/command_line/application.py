@@ -135,6 +135,7 @@ def register() -> None:
         platform,
         projections,
         record,
+        replay,
         review,
     )
 

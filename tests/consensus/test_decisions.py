@@ -25,7 +25,7 @@ from domain.ports.bus import Delivery
 from domain.ports.ledger import Commit, Lease, Log
 from domain.rules import Rules, RulesChanged
 from domain.streams import Stream
-from domain.voting import ConsensusResult, Outcome, Thresholds, TradingProposal, Vote
+from domain.voting import ConsensusResult, Outcome, Thresholds, TradingProposal, Vote, VoteRefused
 from tests.builders import AGENTS, at, proposal, tick, votes
 from tests.consensus.traffic import traffic
 
@@ -301,3 +301,22 @@ async def test_a_proposal_again_is_known_though_the_same_batch_decided_and_forgo
     await handler.recover(ledger)
     batch = [proposal(), *votes(), tick(3000), proposal(), *votes(), tick(3001)]
     assert await commit(handler, lease, ledger, batch, 0) == 1
+
+
+async def test_a_vote_that_no_decoder_takes_is_journalled_as_the_engine_heard_it():
+    ledger = MemoryLedger()
+    handler = DecisionHandler(DEFAULTS, PrometheusMetrics())
+    lease = await ledger.acquire(Log.DECISIONS, 0)
+    await handler.recover(ledger)
+    refused = VoteRefused(
+        message_id="m",
+        correlation_id="c",
+        occurred_at=at(0),
+        agent_id=AGENTS[0],
+        reason="out_of_range",
+    )
+    came = Delivery(stream=Stream.VOTES, partition=0, position="", data=b'{"score":101}')
+    effects = await handler.handle([(came, refused)])
+    await ledger.commit(lease, Commit(expected_sequence=0, inputs=effects.inputs))
+    assert handler.engine.state.breakers[AGENTS[0]].refused == 1
+    assert (await rebuilt(ledger)).to_bytes() == handler.engine.to_bytes()

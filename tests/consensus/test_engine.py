@@ -258,16 +258,34 @@ REVIEWED = {"approved", "review_rejected", "review_timeout", "price_moved"}
 _PROGRAM = """
 import hashlib
 from consensus.engine import Engine
-from domain.rules import Rules
+from domain.breaker import BreakerRules
 from domain.messages import encode
 from domain.ports.ledger import Ignored
-from tests.builders import proposal, tick, votes
-engine, digest = Engine(Rules()), hashlib.sha256()
-for n in range(40):
-    cast = votes(str(n), scores=(60 + n, 80, 75, 90 - n))
-    for message in (proposal(str(n)), *cast[n % 3 :], *cast[:2], tick(n)):
+from domain.rules import Rules, RulesChanged
+from tests.builders import AGENTS, observed, proposal, tick, vote, votes
+quick = Rules(breaker=BreakerRules(missed_rounds=2, late_votes=2, refused_votes=2))
+change = RulesChanged(
+    message_id="r", correlation_id="r", occurred_at=tick(0).occurred_at,
+    before=Rules(), after=quick, actor="settings",
+)
+engine, digest, kinds = Engine(), hashlib.sha256(), set()
+def apply(*messages):
+    for message in messages:
         for event in engine.apply(message):
-            digest.update(b"ignored" if isinstance(event, Ignored) else encode(event))
+            kinds.add(type(event).__name__)
+            digest.update(event.reason.encode() if isinstance(event, Ignored) else encode(event))
+for n in range(60):
+    name, moment = str(n), 40 * n
+    cast = votes(name, scores=(60 + n % 40, 80, 75, 90 - n % 50), seconds=moment + 0.5)
+    heard = cast[: 4 - n // 7 % 5]
+    apply(proposal(name, seconds=moment), *heard[n % 3 :], *heard[:2])
+    apply(vote(name, AGENTS[n % 4], symbol="AAPL", seconds=moment, version="wrong"))
+    apply(vote(name, "mallory"), vote(str(n + 1), seconds=moment, version="early"))
+    apply(tick(moment + 2), *cast[2:], observed(moment + 3))
+    if n == 10:
+        apply(change)
+apply(observed(9000), proposal("old"), tick(20_000))
+assert len(kinds) == 4, kinds
 print(digest.hexdigest(), hashlib.sha256(engine.to_bytes()).hexdigest())
 """
 
