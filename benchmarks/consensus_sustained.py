@@ -77,7 +77,7 @@ async def _sustained(settings: Settings) -> tuple[float, tuple[float, float]]:
         rate = (load.heard - heard) / (time.perf_counter() - began)
         after = process.memory_info().rss
         keeping.cancel()
-    connection.close()
+    await connection.end()
     return rate, (before / 1e6, after / 1e6)
 
 

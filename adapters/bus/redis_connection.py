@@ -67,6 +67,7 @@ class RedisConnection(asyncio.Protocol):
         self._calls: deque[_Call] = deque()
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._ended = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
@@ -113,6 +114,11 @@ class RedisConnection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    async def end(self) -> None:
+        """Close, and wait until it is done."""
+        self.close()
+        await self._ended.wait()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start (called by asyncio)."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream protocol gets
@@ -135,6 +141,7 @@ class RedisConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everybody who waits (called by asyncio)."""
+        self._ended.set()
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None

@@ -79,10 +79,10 @@ class Reader:
             return list(everything)
         return [self._in_hand.popleft() for _ in range(limit)]
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
-            self._connection.close()
+            await self._connection.end()
 
     def _begin_again(self) -> None:
         self._in_hand: deque[Delivery] = deque()

@@ -212,9 +212,9 @@ class RedisBus:
     async def close(self) -> None:
         """Release the connections."""
         for reader in self._readers.values():
-            reader.close()
+            await reader.close()
         for connection in (*self._idle, *([self._commands] if self._commands else [])):
-            connection.close()
+            await connection.end()
         self._readers, self._idle, self._commands = {}, [], None
 
     def _reader(self, group: str, consumer: str, streams: Sequence[tuple[Stream, int]]) -> Reader:

@@ -19,7 +19,7 @@ async def connect(valkey):
 
     yield open_one
     for connection in opened:
-        connection.close()
+        await connection.end()
 
 
 @pytest.mark.parametrize(
