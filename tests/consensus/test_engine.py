@@ -330,12 +330,26 @@ def test_time_that_is_only_observed_judges_age_and_no_deadline():
     assert (decision.outcome, decision.degraded) == (Outcome.EXECUTE, False)
 
 
+def test_a_round_that_the_deadline_ends_too_late_to_matter_is_not_executed():
+    [in_time] = decisions(run(proposal(), *votes()[:3], tick(3600)))
+    assert (in_time.outcome, in_time.degraded) == (Outcome.EXECUTE, True)
+    [expired] = decisions(run(proposal(), *votes()[:3], tick(3601)))
+    assert (expired.outcome, expired.reason, expired.participation) == (
+        Outcome.REJECT,
+        "too_old",
+        0,
+    )
+
+
 def test_a_round_from_the_future_ends_too():
     engine = Engine()
     assert run(proposal(seconds=10**9), tick(0), tick(3600), engine=engine) == []
     [refused] = run(tick(3601), engine=engine)
     assert (refused.outcome, refused.reason) == (Outcome.REJECT, "from_the_future")
     assert engine.state.rounds == {}
+    run(tick(2 * 10**9), engine=engine)
+    assert engine.state.decided == {}
+    assert engine.may_have_forgotten(proposal(seconds=10**9))
 
 
 def test_votes_that_wait_for_their_proposal_are_all_in_time():

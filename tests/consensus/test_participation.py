@@ -109,6 +109,18 @@ def test_a_probe_that_fails_cuts_it_off_again():
     assert changes(round_without(engine, "f", 134, DEAD))[0][1] is BreakerState.HALF_OPEN
 
 
+def test_a_round_that_cut_it_off_says_nothing_of_it_later():
+    engine = cut_off(DEAD)
+    apply(engine, proposal("without", seconds=71.5), proposal("probe", seconds=72))
+    assert changes(apply(engine, *votes("probe", seconds=72))) != []
+    apply(engine, proposal("first", seconds=70), *[vote("first", a, seconds=70) for a in ALIVE])
+    apply(engine, *[vote("without", a, seconds=72) for a in ALIVE[:2]], tick(72), tick(74))
+    assert engine.state.breakers[DEAD].missed == 1
+    assert changes(round_without(engine, "second", 80, DEAD)) == [
+        (DEAD, BreakerState.OPEN, Cause.DEAD)
+    ]
+
+
 def test_a_slow_agent_is_cut_off_for_its_late_votes():
     engine = Engine(replace(RULES, breaker=replace(RULES.breaker, missed_rounds=9)))
     for name, seconds in (("a", 0), ("b", 10)):

@@ -21,7 +21,10 @@ from domain.streams import Stream
 from domain.voting import Action, ConsensusResult, Thresholds
 from tests.builders import AGENTS, at, proposal, tick, verdict, vote, votes
 
-STRICT = Rules(thresholds=Thresholds(execute_at_weighted_score=Decimal(90)))
+STRICT = Rules(
+    thresholds=Thresholds(execute_at_weighted_score=Decimal(90)),
+    review_price_collar=Decimal("0.01"),
+)
 ALWAYS = Interval()
 BOTH = pytest.mark.parametrize("content", [False, True])
 
@@ -50,6 +53,8 @@ def history() -> list[tuple[Rules, list]]:
         *[proposal("garbage", seconds=200), vote("garbage", symbol="AAPL", seconds=201)],
         *[*votes("garbage", seconds=200)[1:], tick(203), tick(4000)],
         *[proposal("old", seconds=300), *votes("old", seconds=301)],
+        *[proposal("collar", seconds=3990), *votes("collar", seconds=3990, **reviewed)],
+        verdict(decision_of("collar"), price="105", seconds=4000),
     ]
     return [(Rules(), default), (STRICT, strict)]
 
