@@ -82,7 +82,7 @@ class Walks:
             rows = connection.execute(query).mappings().all()
         return [LateVote(**row) for row in rows]
 
-    def events(self, correlation_id: str) -> Sequence[Recorded]:
+    def events(self, correlation_id: str) -> list[Recorded]:
         """Return every recorded event of a walk, log by log, each in its order."""
         index = schema.event_index
         same: list[ColumnElement[bool]] = [
