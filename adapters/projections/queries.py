@@ -163,6 +163,12 @@ class Queries:
         )
         return self._recorded(query)
 
+    def walk(self, identifier: str) -> list[Recorded]:
+        """Return every recorded event of the walk that an id, told in full, belongs to."""
+        whole = (m for m in self.walks.matches(identifier) if m.id == identifier)
+        walks = {match.correlation_id for match in whole}
+        return [entry for walk in sorted(walks) for entry in self.walks.events(walk)]
+
     def event(self, log: Log, message_id: str) -> Recorded | None:
         """Return the recorded event of that id; it need not be projected yet."""
         table = _events

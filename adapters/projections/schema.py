@@ -39,7 +39,7 @@ def _table(name: str, on_repeat: OnRepeat, *columns: Column) -> Table:
 heads = Table(
     "heads",
     metadata,
-    Column("log", _NAME, primary_key=True),
+    Column("log", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("sequence", BigInteger, nullable=False),
     Column("ignored", BigInteger, nullable=False),
@@ -49,7 +49,7 @@ heads = Table(
 event_index = _table(
     "event_index",
     "keep",
-    Column("log", _NAME, primary_key=True),
+    Column("log", Text, primary_key=True),
     Column("partition", Integer, primary_key=True),
     Column("sequence", BigInteger, primary_key=True),
     Column("message_id", _NAME, nullable=False),
@@ -87,9 +87,9 @@ decisions = _table(
 votes = _table(
     "votes",
     "keep",
+    Column("message_id", _NAME, primary_key=True),
     Column("proposal_id", _NAME, primary_key=True),
     Column("decision_id", _NAME, nullable=False),
-    Column("message_id", _NAME, primary_key=True),
     Column("agent_id", _NAME, primary_key=True),
     Column("occurred_at", _INSTANT, nullable=False),
     Column("symbol", _NAME, nullable=False),

@@ -69,20 +69,22 @@ class Walks:
 
     def late_votes(self, correlation_id: str) -> list[LateVote]:
         """Return the votes that came after the decisions of a walk, by agent."""
-        v, d = schema.votes.c, schema.decisions.c
+        v, d, index = schema.votes.c, schema.decisions.c, schema.event_index.c
+        decided = (
+            select(d.proposal_id)
+            .join(schema.event_index, index.message_id == d.decision_id)
+            .where(index.correlation_id == correlation_id)
+        )
         query = (
-            select(
-                v.agent_id, v.message_id, v.score, v.confidence_ppm, v.model_version, v.rationale
-            )
-            .join(schema.decisions, d.decision_id == v.decision_id)
-            .where(d.correlation_id == correlation_id, v.ignored_reason == LATE)
+            select(*(v[name] for name in LateVote.__struct_fields__))
+            .where(v.proposal_id.in_(decided), v.ignored_reason == LATE)
             .order_by(v.agent_id, v.message_id)
         )
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
         return [LateVote(**row) for row in rows]
 
-    def events(self, correlation_id: str) -> Sequence[Recorded]:
+    def events(self, correlation_id: str) -> list[Recorded]:
         """Return every recorded event of a walk, log by log, each in its order."""
         index = schema.event_index
         same: list[ColumnElement[bool]] = [

@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -83,6 +84,7 @@ class Place:
         while not condition():
             if process is not None:
                 assert process.poll() is None, (self.home / "projections.log").read_text()
+            time.sleep(0.02)
 
     def found(self) -> RunFile | None:
         return find_process(self.home, "projections")

@@ -18,7 +18,7 @@ DROP TABLE ledger.projection_heads, ledger.event_index, ledger.decisions, ledger
 _TABLES = """
 CREATE SCHEMA projections;
 CREATE TABLE projections.heads (
-    log text COLLATE "C" NOT NULL,
+    log text NOT NULL,
     partition integer NOT NULL,
     sequence bigint NOT NULL,
     ignored bigint NOT NULL,
@@ -26,7 +26,7 @@ CREATE TABLE projections.heads (
     PRIMARY KEY (log, partition)
 );
 CREATE TABLE projections.event_index (
-    log text COLLATE "C" NOT NULL,
+    log text NOT NULL,
     partition integer NOT NULL,
     sequence bigint NOT NULL,
     message_id text COLLATE "C" NOT NULL,
@@ -65,9 +65,9 @@ CREATE INDEX ON projections.decisions (symbol, occurred_at);
 CREATE INDEX ON projections.decisions (outcome, occurred_at);
 CREATE INDEX ON projections.decisions (proposal_id);
 CREATE TABLE projections.votes (
+    message_id text COLLATE "C" NOT NULL,
     proposal_id text COLLATE "C" NOT NULL,
     decision_id text COLLATE "C" NOT NULL,
-    message_id text COLLATE "C" NOT NULL,
     agent_id text COLLATE "C" NOT NULL,
     occurred_at timestamptz NOT NULL,
     symbol text COLLATE "C" NOT NULL,
@@ -79,10 +79,9 @@ CREATE TABLE projections.votes (
     rationale text NOT NULL,
     veto text COLLATE "C" NOT NULL,
     model_version text COLLATE "C" NOT NULL,
-    PRIMARY KEY (proposal_id, agent_id, message_id, ignored_reason)
+    PRIMARY KEY (message_id, proposal_id, agent_id, ignored_reason)
 );
-CREATE INDEX ON projections.votes (message_id);
-CREATE INDEX ON projections.votes (agent_id, occurred_at);
+CREATE INDEX ON projections.votes (proposal_id);
 CREATE TABLE projections.reviews (
     decision_id text COLLATE "C" PRIMARY KEY,
     partition integer,
