@@ -19,6 +19,7 @@ from adapters.bus.numbering import FIRST_NUMBER_OF_THE_BUS, Position
 
 _SEQUENCE, _STAMP, _GENESIS, _OFFSET = "sequence", "stamp", "genesis", "x-stream-offset"
 _CONSUMER = "log"
+_NO_SUCH = "no queue"
 _PREFETCH = 2_000
 _SILENCE_SECONDS = 1.0
 _SEGMENTS_KEPT = 64
@@ -83,7 +84,7 @@ class Subscription:
         self.entries: deque[Entry] = deque()
         self._channel = channel
         self._watch = watch
-        self._next_offset = begin
+        self.next_offset = begin
         self._arrived = asyncio.Event()
         self._tags: deque[int] = deque()
         self._taken = 0
@@ -101,7 +102,7 @@ class Subscription:
 
     async def reach(self, offset: int) -> None:
         """Wait until something is in hand, or everything up to `offset` was."""
-        while not self.entries and self._next_offset <= offset:
+        while not self.entries and self.next_offset <= offset:
             self._arrived.clear()
             await self._arrived.wait()
 
@@ -138,7 +139,7 @@ class Subscription:
             _GENESIS in headers,
         )
         self.entries.append(entry)
-        self._next_offset = entry.offset + 1
+        self.next_offset = entry.offset + 1
         self._arrived.set()
         self._watch.arrived()
 
@@ -177,7 +178,9 @@ class Log:
         channel = await self._connection.channel()
         try:
             await channel.declare_queue(self.name, passive=True)
-        except ChannelNotFoundEntity:  # and the server has closed the channel
+        except ChannelNotFoundEntity as problem:  # and the server has closed the channel
+            if _NO_SUCH not in str(problem):
+                raise  # it is there, but not up yet
             return False
         await channel.close()
         return True
@@ -309,11 +312,9 @@ class Reader:
                     if position > after:
                         found.append((entry, position))
             await self._subscription.release()
-            if found:
+            if len(found) == limit or self._subscription.next_offset > end:
                 return found
             await self._subscription.reach(end)
-            if not self._subscription.entries:
-                return []
 
     async def close(self) -> None:
         """End the subscription."""
