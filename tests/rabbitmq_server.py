@@ -45,7 +45,9 @@ class RabbitServer:
         self._folder.joinpath("plugins").write_text("[].\n")
         environment = self._environment()
         if self._mapper is None:  # else the node starts one that outlives it
-            self._mapper = subprocess.Popen(["epmd", "-port", f"{self._mapper_port}"], env=environment)
+            self._mapper = subprocess.Popen(
+                ["epmd", "-port", f"{self._mapper_port}"], env=environment
+            )
         with self._folder.joinpath("output").open("ab") as output:
             self._node = subprocess.Popen(
                 [PROGRAM],
@@ -65,7 +67,14 @@ class RabbitServer:
         leader, and no stream comes back.
         """
         subprocess.run(
-            [CONTROL, "--node", self._name, "--quiet", "eval", "[dets:sync(T) || T <- dets:all()]."],
+            [
+                CONTROL,
+                "--node",
+                self._name,
+                "--quiet",
+                "eval",
+                "[dets:sync(T) || T <- dets:all()].",
+            ],
             env=self._environment(),
             check=True,
             capture_output=True,

@@ -38,6 +38,7 @@ _REFUSED = (
     IncompatibleProtocolError,
     ProbableAuthenticationError,
 )
+_NOT_YET = "does not have a replica on the local node"  # of a stream that is just being made
 
 _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
@@ -236,4 +237,4 @@ async def _wait(arrival: asyncio.Event, seconds: float) -> None:
 
 
 def _is_transient(problem: BaseException) -> bool:
-    return not isinstance(problem, _REFUSED)
+    return not isinstance(problem, _REFUSED) or _NOT_YET in str(problem)

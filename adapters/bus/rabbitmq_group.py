@@ -14,11 +14,12 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from contextlib import aclosing, suppress
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 from aio_pika import DeliveryMode, ExchangeType, Message
 from aio_pika.abc import AbstractChannel, AbstractExchange
+from aiormq.abc import DeliveredMessage
 
 from adapters.bus.numbering import Position
 from adapters.bus.rabbitmq_log import Entry, Log, Subscription, Watch, position_of
@@ -137,6 +138,7 @@ class Member:
         name: str,
         log: Log,
         marks: Log,
+        *,
         retries: Retries,
         tickets: AbstractChannel,
         watch: Watch,
@@ -198,7 +200,9 @@ class Member:
                 self._unfinished[held.position] = unfinished
             if batch:
                 noted = [self._unfinished[held.position] for held in batch]
-                await asyncio.gather(self._write(), self._retries.put(self._name, noted, later=True))
+                await asyncio.gather(
+                    self._write(), self._retries.put(self._name, noted, later=True)
+                )
                 self._ready.extend(batch)
             elif self._mark.offset > before:
                 await self._write()
@@ -280,12 +284,12 @@ class Member:
         await self._retries.put(self._name, [], later=False)
         self._renewed = time.monotonic()
 
-    async def _on_ticket(self, message: Any) -> None:
+    async def _on_ticket(self, message: DeliveredMessage) -> None:
         """Keep the newest ticket; while it is unacknowledged, it passes to who comes next."""
         channel = await self._channel.get_underlay_channel()
         if self._tag:
             await channel.basic_ack(self._tag, wait=False)
-        self._tag = message.delivery.delivery_tag
+        self._tag = message.delivery_tag or 0
         if noted := _tickets.decode(bytes(message.body)):
             self._tickets.append(noted)
         self._elected.set()

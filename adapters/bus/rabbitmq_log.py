@@ -7,13 +7,14 @@ and every group sees the same messages at the same positions.
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, NamedTuple, Protocol
 
 from aio_pika import DeliveryMode, Message
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import ChannelNotFoundEntity
+from aiormq.abc import DeliveredMessage
 
 from adapters.bus.numbering import FIRST_NUMBER_OF_THE_BUS, Position
 
@@ -128,9 +129,9 @@ class Subscription:
         self._closing = True
         await self._channel.close()
 
-    async def _receive(self, message: Any) -> None:
-        headers = message.header.properties.headers
-        self._tags.append(message.delivery.delivery_tag)
+    async def _receive(self, message: DeliveredMessage) -> None:
+        headers: dict[str, Any] = message.header.properties.headers or {}
+        self._tags.append(message.delivery_tag or 0)
         entry = Entry(
             headers[_OFFSET],
             bytes(message.body),
@@ -219,7 +220,7 @@ class Log:
         """Receive from an offset on, or from the oldest that is retained."""
         return await self._subscribe(begin)
 
-    async def between(self, first: int, last: int) -> AsyncIterator[Entry]:
+    async def between(self, first: int, last: int) -> AsyncGenerator[Entry]:
         """Yield the retained entries of `first` … `last`, an offset that exists."""
         subscription = await self._subscribe(first)
         try:
@@ -273,49 +274,3 @@ class Log:
             return list(subscription.entries)
         finally:
             await subscription.close()
-
-
-class Reader:
-    """A place in a log that one reader goes on from.
-
-    Parameters
-    ----------
-    position
-        Behind which position the subscription begins.
-    """
-
-    def __init__(self, log: Log, subscription: Subscription, position: Position) -> None:
-        self._log = log
-        self._subscription = subscription
-        self._position = position
-
-    @classmethod
-    async def open(cls, log: Log, after: Position) -> "Reader":
-        """Return a reader that hands out what stands behind `after`."""
-        number, offset = after
-        if number < FIRST_NUMBER_OF_THE_BUS:  # a sequence does not tell its offset
-            return cls(log, await log.follow(0), (0, 0))
-        lost = offset > (await log.end())[-1].offset  # and the log was begun anew
-        return cls(log, await log.follow(0 if lost else offset + 1), after)
-
-    async def next(
-        self, after: Position, limit: int, *, to_the_end: bool
-    ) -> list[tuple[Entry, Position]]:
-        """Return up to `limit` messages behind `after`, of those in hand or (`to_the_end`) there."""
-        end = (await self._log.end())[-1].offset if to_the_end else -1
-        found: list[tuple[Entry, Position]] = []
-        while True:
-            while self._subscription.entries and len(found) < limit:
-                entry = self._subscription.take()
-                if (position := position_of(entry, self._position)) is not None:
-                    self._position = position
-                    if position > after:
-                        found.append((entry, position))
-            await self._subscription.release()
-            if len(found) == limit or self._subscription.next_offset > end:
-                return found
-            await self._subscription.reach(end)
-
-    async def close(self) -> None:
-        """End the subscription."""
-        await self._subscription.close()

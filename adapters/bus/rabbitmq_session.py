@@ -2,14 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from adapters.bus.numbering import Position, check_numbered_by_writer
+from adapters.bus.numbering import FIRST_NUMBER_OF_THE_BUS, Position, check_numbered_by_writer
 from adapters.bus.rabbitmq_group import Held, Mark, Member, Retries, read_mark
-from adapters.bus.rabbitmq_log import Log, Reader
+from adapters.bus.rabbitmq_log import Entry, Log, Subscription, position_of
 from domain.ports.bus import Backlog, Delivery
 from domain.streams import Stream
 
@@ -25,6 +25,52 @@ Source = tuple[Stream, int]
 
 class ConnectionLost(ConnectionError):
     """The connection ended under an operation."""
+
+
+class _Reader:
+    """A place in a log that one reader goes on from.
+
+    Parameters
+    ----------
+    position
+        Behind which position the subscription begins.
+    """
+
+    def __init__(self, log: Log, subscription: Subscription, position: Position) -> None:
+        self._log = log
+        self._subscription = subscription
+        self._position = position
+
+    @classmethod
+    async def open(cls, log: Log, after: Position) -> "_Reader":
+        """Return a reader that hands out what stands behind `after`."""
+        number, offset = after
+        if number < FIRST_NUMBER_OF_THE_BUS:  # a sequence does not tell its offset
+            return cls(log, await log.follow(0), (0, 0))
+        lost = offset > (await log.end())[-1].offset  # and the log was begun anew
+        return cls(log, await log.follow(0 if lost else offset + 1), after)
+
+    async def next(
+        self, after: Position, limit: int, *, to_the_end: bool
+    ) -> list[tuple[Entry, Position]]:
+        """Return up to `limit` messages behind `after` that are in hand or (`to_the_end`) there."""
+        end = (await self._log.end())[-1].offset if to_the_end else -1
+        found: list[tuple[Entry, Position]] = []
+        while True:
+            while self._subscription.entries and len(found) < limit:
+                entry = self._subscription.take()
+                if (position := position_of(entry, self._position)) is not None:
+                    self._position = position
+                    if position > after:
+                        found.append((entry, position))
+            await self._subscription.release()
+            if len(found) == limit or self._subscription.next_offset > end:
+                return found
+            await self._subscription.reach(end)
+
+    async def close(self) -> None:
+        """End the subscription."""
+        await self._subscription.close()
 
 
 class Session:
@@ -44,11 +90,11 @@ class Session:
         self._lost = asyncio.get_running_loop().create_future()
         self._arrival = asyncio.Event()
         self._opening = asyncio.Lock()
-        self._running: set[asyncio.Future[object]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
         self._logs: dict[Source, Log] = {}
         self._latest: dict[Source, Position] = {}
         self._members: dict[tuple[str, str, Source], Member] = {}
-        self._readers: dict[tuple[Source, Position], Reader] = {}
+        self._readers: dict[tuple[Source, Position], _Reader] = {}
         self._publishing: AbstractChannel
         self._tickets: AbstractChannel
         self._retries: Retries
@@ -150,7 +196,7 @@ class Session:
     ) -> list[Delivery]:
         """Return what stands behind a position, of what is in hand or (`to_the_end`) there."""
         reader = self._readers.pop((source, after), None)
-        reader = reader or await Reader.open(await self._log(source), after)
+        reader = reader or await _Reader.open(await self._log(source), after)
         found = await reader.next(after, limit, to_the_end=to_the_end)
         place = (source, found[-1][1] if found else after)
         stale = self._readers.pop(place, None)
@@ -201,7 +247,9 @@ class Session:
         async with self._opening:
             if (member := self._members.get(key)) is None:
                 name, marks = f"{_name(source)}.{group}", self._marks(group, source)
-                member = Member(name, log, marks, self._retries, self._tickets, self)
+                member = Member(
+                    name, log, marks, retries=self._retries, tickets=self._tickets, watch=self
+                )
                 await member.join()
                 self._members[key] = member
             return member
@@ -218,7 +266,7 @@ class Session:
     def _stream(self, name: str, kept_bytes: int) -> Log:
         return Log(self._connection, self._publishing, self, name, kept_bytes)
 
-    def _forget(self, running: asyncio.Future[object]) -> None:
+    def _forget(self, running: asyncio.Future[Any]) -> None:
         self._running.discard(running)
         if not running.cancelled():
             running.exception()  # nobody may be left to hear of it

@@ -194,6 +194,15 @@ async def test_a_log_that_was_lost_is_begun_anew_behind_the_old_positions(
     assert [d.data for d in await bus.read(*source, after=before[-1].position)] == [b"after"]
 
 
+async def test_many_may_make_a_partition_at_once(connect) -> None:
+    for _ in range(10):
+        source = (Stream.VOTES, next(_partitions))
+        buses = [connect() for _ in range(4)]
+        assert await asyncio.gather(*(bus.read(*source) for bus in buses)) == [[]] * 4
+        await asyncio.gather(*(bus.publish_raw(*source, b"x") for bus in buses))
+        assert len(await buses[0].read(*source)) == 4
+
+
 async def test_a_log_whose_maker_died_before_its_first_entry(connect, channel, source) -> None:
     await channel.declare_queue(
         f"quorum.votes.{source[1]}", durable=True, arguments={"x-queue-type": "stream"}
