@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import TypeVar
 
@@ -96,8 +96,39 @@ class RabbitBus:
             await self._call(lambda session: session.publish(source, data))
             return ""
         check_sequence(sequence)
-        await self._call(lambda session: session.publish_numbered(source, data, sequence))
+        numbered = [(sequence, data)]
+        await self._call(lambda session: session.publish_numbered(source, numbered, begins=True))
         return f"{sequence}-0"
+
+    async def publish_many(
+        self,
+        stream: Stream,
+        partition: int,
+        messages: Sequence[Message],
+        *,
+        first_sequence: int,
+        begins: bool = False,
+    ) -> None:
+        """Append messages numbered from `first_sequence`; see `MessageBus`."""
+        check_sequence(first_sequence)
+        numbered = list(enumerate(map(encode, messages), first_sequence))
+        await self._call(lambda s: s.publish_numbered((stream, partition), numbered, begins=begins))
+
+    async def latest(self, stream: Stream, partition: int) -> str:
+        """Return the position that the partition gave last; see `MessageBus`."""
+        number, addition = await self._call(lambda session: session.latest((stream, partition)))
+        return f"{number}-{addition}" if number else ""
+
+    async def trim(
+        self,
+        stream: Stream,  # noqa: ARG002
+        partition: int,  # noqa: ARG002
+        *,
+        needed_by: Collection[str],  # noqa: ARG002
+        keep: int,  # noqa: ARG002
+    ) -> int:
+        """Forget nothing: the server itself drops the oldest of more than 4 GiB a partition."""
+        return 0
 
     async def publish_raw(self, stream: Stream, partition: int, data: bytes) -> str:
         """Append bytes as they are; between two sequences where the writer numbers."""
@@ -112,15 +143,17 @@ class RabbitBus:
         *,
         limit: int = 256,
         wait_ms: int = 1000,
+        after: Mapping[tuple[Stream, int], str] | None = None,
     ) -> list[Delivery]:
         """Return what `group` has not finished; see `MessageBus`."""
+        begins = {source: parse((after or {}).get(source, "")) for source in streams}
         deadline = time.monotonic() + wait_ms / 1000
         while True:
             remaining = deadline - time.monotonic()
             session = await self._connected()
             arrival, ends = session.arrival, remaining <= 0 or wait_ms < _ARRIVAL_MS
             await self._call(
-                lambda s, ends=ends: s.prepare(group, consumer, streams, limit, to_the_end=ends)
+                lambda s, ends=ends: s.prepare(group, consumer, begins, limit, to_the_end=ends)
             )
             if self._session and (found := self._session.take(group, consumer, streams, limit)):
                 return found

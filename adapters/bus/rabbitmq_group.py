@@ -17,11 +17,12 @@ from contextlib import aclosing, suppress
 from typing import NamedTuple
 
 import msgspec
+import structlog
 from aio_pika import DeliveryMode, ExchangeType, Message
 from aio_pika.abc import AbstractChannel, AbstractExchange
 from aiormq.abc import DeliveredMessage
 
-from adapters.bus.numbering import Position
+from adapters.bus.numbering import FIRST_NUMBER_OF_THE_BUS, Position
 from adapters.bus.rabbitmq_log import Entry, Log, Subscription, Watch, position_of
 
 _ELECTION_SECONDS = 0.5
@@ -53,6 +54,7 @@ class Held(NamedTuple):
     attempts: int
 
 
+_log = structlog.get_logger(__name__)
 _marks = msgspec.json.Decoder(Mark)
 _tickets = msgspec.json.Decoder(list[Unfinished])
 
@@ -129,6 +131,8 @@ class Member:
         The name of the queue of tickets.
     log, marks
         The partition's log, and the group's marks on it.
+    begin
+        Behind which position the group begins if it is new.
     tickets
         The channel that this connection's tickets come by.
     """
@@ -138,6 +142,7 @@ class Member:
         name: str,
         log: Log,
         marks: Log,
+        begin: Position,
         *,
         retries: Retries,
         tickets: AbstractChannel,
@@ -146,6 +151,7 @@ class Member:
         self._name = name
         self._log = log
         self._marks = marks
+        self._begin = begin
         self._retries = retries
         self._channel = tickets
         self._watch = watch
@@ -232,13 +238,19 @@ class Member:
         mark = await read_mark(self._marks)
         if mark is None:
             await self._marks.create()
-            mark = Mark()
+            mark = await self._new_mark()
         self._mark = mark
         self._unfinished = {one.position: one for one in mark.unfinished}
         await self._read_again(mark.unfinished)
         self._tickets.clear()  # all of that comes again now
         self._subscription = await self._log.follow(mark.offset + 1)
         return self._subscription
+
+    async def _new_mark(self) -> Mark:
+        """Return where a new group begins; a log that was begun anew is read from its start."""
+        number, offset = self._begin
+        known = number >= FIRST_NUMBER_OF_THE_BUS and offset <= (await self._log.end())[-1].offset
+        return Mark(offset if known else -1, self._begin)
 
     async def _read_again(self, unfinished: Iterable[Unfinished]) -> None:
         wanted = {one.offset: one for one in unfinished}
@@ -270,6 +282,9 @@ class Member:
         batch: list[Held] = []
         while subscription.entries and len(batch) < limit:
             entry = subscription.take()
+            if 0 <= self._mark.offset < entry.offset - 1:
+                lost = entry.offset - 1 - self._mark.offset
+                _log.error("no longer retained, and never read", queue=self._name, messages=lost)
             self._mark.offset = entry.offset
             position = position_of(entry, self._mark.position)
             if position is not None:

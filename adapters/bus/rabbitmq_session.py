@@ -1,13 +1,18 @@
 """Everything of the RabbitMQ bus that lives and dies with one connection."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 
-from adapters.bus.numbering import FIRST_NUMBER_OF_THE_BUS, Position, check_numbered_by_writer
+from adapters.bus.numbering import (
+    FIRST_NUMBER_OF_THE_BUS,
+    Position,
+    check_begins,
+    check_numbered_by_writer,
+)
 from adapters.bus.rabbitmq_group import Held, Mark, Member, Retries, read_mark
 from adapters.bus.rabbitmq_log import Entry, Log, Subscription, position_of
 from domain.ports.bus import Backlog, Delivery
@@ -151,21 +156,37 @@ class Session:
         """Append bytes."""
         await (await self._log(source)).append(data)
 
-    async def publish_numbered(self, source: Source, data: bytes, sequence: int) -> None:
-        """Append bytes, unless that sequence or a later one is there."""
+    async def publish_numbered(
+        self, source: Source, numbered: Sequence[tuple[int, bytes]], *, begins: bool
+    ) -> None:
+        """Append numbered bytes, except those whose sequence or a later one is there."""
         log = await self._log(source)
         latest = self._latest.get(source) or await log.latest_position()
         check_numbered_by_writer(log.name, latest)
-        if (sequence, 0) > latest:
-            await log.append(data, sequence)
-            latest = (sequence, 0)
-        self._latest[source] = latest
+        if numbered and not begins:
+            check_begins(log.name, latest, numbered[0][0])
+        new = [(data, sequence) for sequence, data in numbered if (sequence, 0) > latest]
+        await asyncio.gather(*(log.append(*one) for one in new))
+        self._latest[source] = (new[-1][1], 0) if new else latest
+
+    async def latest(self, source: Source) -> Position:
+        """Return the position of the newest message."""
+        return await (await self._log(source)).latest_position()
 
     async def prepare(
-        self, group: str, consumer: str, sources: Sequence[Source], limit: int, *, to_the_end: bool
+        self,
+        group: str,
+        consumer: str,
+        begins: Mapping[Source, Position],
+        limit: int,
+        *,
+        to_the_end: bool,
     ) -> None:
-        """Have up to `limit` deliveries ready, of what is in hand or (`to_the_end`) there."""
-        members = [await self._member(group, consumer, source) for source in sources]
+        """Have up to `limit` deliveries ready, of what is in hand or (`to_the_end`) there.
+
+        `begins` tells for each source behind which position the group begins if it is new.
+        """
+        members = [await self._member(group, consumer, *begin) for begin in begins.items()]
         if to_the_end:
             await asyncio.gather(*(member.catch_up() for member in members))
         for member in members:
@@ -242,13 +263,19 @@ class Session:
                 self._logs[source] = log
             return log
 
-    async def _member(self, group: str, consumer: str, source: Source) -> Member:
+    async def _member(self, group: str, consumer: str, source: Source, begin: Position) -> Member:
         log, key = await self._log(source), (group, consumer, source)
         async with self._opening:
             if (member := self._members.get(key)) is None:
                 name, marks = f"{_name(source)}.{group}", self._marks(group, source)
                 member = Member(
-                    name, log, marks, retries=self._retries, tickets=self._tickets, watch=self
+                    name,
+                    log,
+                    marks,
+                    begin,
+                    retries=self._retries,
+                    tickets=self._tickets,
+                    watch=self,
                 )
                 await member.join()
                 self._members[key] = member
