@@ -165,6 +165,7 @@ class Member:
         self._unfinished: dict[Position, Unfinished] = {}
         self._again: deque[Held] = deque()
         self._ready: deque[Held] = deque()
+        self._noting: set[asyncio.Future[None]] = set()
 
     @property
     def owner(self) -> bool:
@@ -205,10 +206,8 @@ class Member:
                 unfinished = Unfinished(held.entry.offset, held.position, held.attempts)
                 self._unfinished[held.position] = unfinished
             if batch:
-                noted = [self._unfinished[held.position] for held in batch]
-                await asyncio.gather(
-                    self._write(), self._retries.put(self._name, noted, later=True)
-                )
+                self._note([self._unfinished[held.position] for held in batch])
+                await self._write()
                 self._ready.extend(batch)
             elif self._mark.offset > before:
                 await self._write()
@@ -291,6 +290,17 @@ class Member:
                 self._mark.position = position
                 batch.append(Held(entry, position, 1))
         return batch
+
+    def _note(self, deliveries: list[Unfinished]) -> None:
+        """Put a delayed ticket; nobody waits for it, because only this connection needs it."""
+        noting = asyncio.ensure_future(self._retries.put(self._name, deliveries, later=True))
+        self._noting.add(noting)
+        noting.add_done_callback(self._noted)
+
+    def _noted(self, noting: asyncio.Future[None]) -> None:
+        self._noting.discard(noting)
+        if noting.cancelled() or noting.exception():
+            self._watch.lose()
 
     async def _write(self) -> None:
         await self._marks.append(msgspec.json.encode(self.mark))
