@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import structlog
@@ -22,6 +23,7 @@ _LOG_BYTES = 4 * 2**30
 _MARKS_BYTES = 16 * 2**20
 _READERS = 64
 _TICKETS = 100
+_CLOSING_SECONDS = 3.0
 
 _log = structlog.get_logger(__name__)
 _Answer = TypeVar("_Answer")
@@ -145,12 +147,15 @@ class Session:
         return running.result()
 
     async def close(self) -> None:
-        """End the connection, and with it everything on it."""
+        """End the connection, and with it everything on it; a hung client holds nobody up."""
         self.lose()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSING_SECONDS):
+                await self._connection.close()
         for running in list(self._running):
             running.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
-        await self._connection.close()
+        if self._running:
+            await asyncio.wait(self._running, timeout=_CLOSING_SECONDS)
 
     async def publish(self, source: Source, data: bytes) -> None:
         """Append bytes."""
