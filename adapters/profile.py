@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # it imports the driver of PostgreSQL, which agents never nee
     from adapters.embedded.servers import ServerName
 
 _LEDGER_SCHEME = "postgresql+psycopg://"
-_BUS_SCHEMES = ("redis://", "rediss://", "unix://")
+_BUS_SCHEMES = ("redis://", "rediss://", "unix://", "amqp://", "amqps://")
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def _check_schemes(given: "dict[ServerName, str]") -> None:
         )
     if given["valkey"] and not given["valkey"].startswith(_BUS_SCHEMES):
         raise ConfigurationError(
-            f"QUORUM_BUS_URL is {given['valkey'].split(':', 1)[0]!r}-something, not a Redis URL.",
+            f"QUORUM_BUS_URL begins with {given['valkey'].split(':', 1)[0]!r}: no bus speaks that.",
             next_step=f"Begin it with one of {', '.join(_BUS_SCHEMES)}.",
         )
 

@@ -16,9 +16,12 @@ _READY_SECONDS = 60.0
 
 
 @contextmanager
-def consensus_running() -> Iterator[Settings]:
+def consensus_running(**fields: str) -> Iterator[Settings]:
     """Yield connected settings of a new state folder in which the consensus decides."""
-    with new_home() as home, connected(load_settings(home=home, clock="event")) as settings:
+    with (
+        new_home() as home,
+        connected(load_settings(home=home, clock="event", **fields)) as settings,
+    ):
         migrate(settings.ledger_url.get_secret_value())
         with Supervisor(home) as supervisor:
             for spec in process_specs(settings):

@@ -54,14 +54,19 @@ async def _measure(settings: Settings) -> dict[str, list[float]]:
     ):
         await connection.execute("CREATE TABLE floor (data bytea)")
         await connection.commit()
+<<<<<<< HEAD
         decisions, floor = _Decisions(bus), _Floor(redis, connection)
         found = await alternately_async(
+=======
+        decisions, floor = Decisions(bus), _Floor(redis, connection)
+        return await alternately_async(
+>>>>>>> 0371202 (Tell how to run on RabbitMQ, and what its promises cost; measure it beside Valkey)
             {"ours": decisions.one, "theirs": floor.one}, _ROUNDS + _WARM_UP
         )
         return {**found, "at a rate": await decisions.at_a_rate()}
 
 
-class _Decisions:
+class Decisions:
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
         self._number = 0

@@ -115,7 +115,7 @@ class ConsensusService:
     async def _open_processor(self, partition: int) -> AsyncGenerator[Processor]:
         """Yield a partition's processor on connections of its own."""
         settings = self._settings
-        bus, ledger = open_bus(settings), open_ledger(settings)
+        bus, ledger = open_bus(settings, self._metrics), open_ledger(settings)
         try:
             self._processors[partition] = Processor(
                 bus,
@@ -142,7 +142,7 @@ class ConsensusService:
     async def _tell_time(self) -> None:
         """Publish logical time, often enough that a deadline is judged soon after it passed."""
         interval = self._settings.consensus.vote_deadline_seconds / _TICKS_PER_DEADLINE
-        bus = open_bus(self._settings)
+        bus = open_bus(self._settings, self._metrics)
         try:
             while True:
                 await asyncio.sleep(interval)

@@ -70,6 +70,11 @@ class Metric(Enum):
         "Messages a group has not finished.",
         ("group", "stream"),
     )
+    BUS_CONNECTIONS_LOST = MetricSpec(
+        "quorum_bus_connections_lost_total",
+        "counter",
+        "Connections to RabbitMQ that ended under this process, and were made again.",
+    )
     DECISIONS = MetricSpec(
         "quorum_decisions_total",
         "counter",

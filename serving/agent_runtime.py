@@ -155,7 +155,7 @@ class AgentRuntime:
 
     async def _run(self) -> None:
         self._stage = "It is connecting to the bus."
-        async with _bus(self._settings) as bus:
+        async with _bus(self._settings, self.metrics) as bus:
             await self._model()
             agent = await asyncio.to_thread(
                 self.agent, bus, self._source, self.metrics, open_clock(self._settings)
@@ -225,12 +225,12 @@ async def _observe_lag(worker: StreamWorker, groups: list[tuple[str, Stream, int
 
 
 @asynccontextmanager
-async def _bus(settings: Settings) -> AsyncIterator[MessageBus]:
+async def _bus(settings: Settings, metrics: Metrics) -> AsyncIterator[MessageBus]:
     """Open the bus; in the embedded profile the server is started, or adopted, beside the loop."""
     connection = connected(settings, servers=["valkey"])
     filled = await asyncio.to_thread(connection.__enter__)
     try:
-        bus = open_bus(filled)
+        bus = open_bus(filled, metrics)
         try:
             yield bus
         finally:

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from adapters.embedded import EmbeddedServers, Endpoints, erase
 from adapters.ledger import migrate
+from tests import rabbitmq_server
 
 _databases = count(1)
 
@@ -54,6 +55,15 @@ def servers() -> Iterator[Endpoints]:
     with EmbeddedServers(home) as endpoints:
         yield endpoints
     shutil.rmtree(home)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[rabbitmq_server.RabbitServer]:
+    """One RabbitMQ for all tests of this worker."""
+    if not rabbitmq_server.installed():
+        pytest.skip(rabbitmq_server.MISSING)
+    with rabbitmq_server.rabbitmq_running() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -105,7 +105,7 @@ class GatewayService:
     async def _open_processor(self) -> AsyncIterator[Processor]:
         """Yield a processor on fresh connections, with everything that it stands on."""
         settings, metrics = self._settings, self._metrics
-        bus, ledger = open_bus(settings), open_ledger(settings)
+        bus, ledger = open_bus(settings, metrics), open_ledger(settings)
         handler = GatewayHandler(
             PaperVenue(settings.trading), open_clock(settings), metrics, settings
         )

@@ -1,14 +1,22 @@
-"""The message bus: on Redis or Valkey, and in memory for simulations."""
+"""The message bus: on Redis or Valkey, on RabbitMQ, and in memory for simulations."""
 
 from adapters.bus.memory import MemoryBus
 from adapters.bus.redis_streams import RedisBus
 from domain.errors import ConfigurationError
 from domain.ports.bus import MessageBus
+from domain.ports.metrics import Metrics
 from domain.settings import Settings
 
 
-def open_bus(settings: Settings) -> MessageBus:
+def open_bus(settings: Settings, metrics: Metrics | None = None) -> MessageBus:
     """Return the bus that the settings point at; it connects on first use.
+
+    Parameters
+    ----------
+    settings
+        Connected settings.
+    metrics
+        Where lost connections are counted.
 
     Raises
     ------
@@ -20,7 +28,13 @@ def open_bus(settings: Settings) -> MessageBus:
         return MemoryBus()
     if scheme in {"redis", "rediss", "unix"}:
         return RedisBus(settings.bus_url, maximum_messages=settings.bus.maximum_messages)
+    if scheme in {"amqp", "amqps"}:
+        # Its client takes long to import, and few processes need it.
+        from adapters.bus.rabbitmq import RabbitBus  # noqa: PLC0415
+
+        return RabbitBus(settings.bus_url, metrics=metrics)
     raise ConfigurationError(
         "QUORUM_BUS_URL is not set." if not scheme else f"No bus speaks {scheme!r}.",
-        next_step="Set it to redis://, rediss:// or unix://, or use the embedded profile.",
+        next_step="Set it to redis://, rediss://, unix://, amqp:// or amqps://,"
+        " or use the embedded profile.",
     )

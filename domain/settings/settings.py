@@ -61,7 +61,7 @@ class Settings(BaseSettings):
     )
     bus_url: str = Field(
         default="",
-        description="Redis or Valkey URL; empty starts the embedded one.",
+        description="Redis, Valkey (redis://) or RabbitMQ (amqp://) URL; empty starts a Valkey.",
     )
     ledger_url: SecretStr = Field(
         default=SecretStr(""),

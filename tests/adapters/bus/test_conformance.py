@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adapters.bus import MemoryBus, RedisBus
 from adapters.bus.memory import MemoryBroker
 from adapters.bus.numbering import parse
+from adapters.bus.rabbitmq import RabbitBus
 from domain.errors import InvalidValue, MessagesLost
 from domain.market import Tick
 from domain.messages import encode
@@ -34,7 +35,12 @@ def valkey(request: pytest.FixtureRequest) -> Callable[..., MessageBus]:
     return lambda **options: RedisBus(url, patience_seconds=2, **options)
 
 
-ADAPTERS = [memory, valkey]
+def rabbitmq(request: pytest.FixtureRequest) -> Callable[..., MessageBus]:
+    url = request.getfixturevalue("rabbitmq").url
+    return lambda **options: RabbitBus(url, patience_seconds=2, **options)
+
+
+ADAPTERS = [memory, valkey, rabbitmq]
 
 
 @dataclass
@@ -103,11 +109,13 @@ async def test_what_was_not_acknowledged_comes_again_to_a_restarted_consumer(des
     await publish(first, desk, 1, 2, 3)
     deliveries = await take(first, desk)
     await first.acknowledge("g", deliveries[:1])
+    await first.close()
     second = desk.open()
     await publish(second, desk, 4)
     again = await take(second, desk)
     assert [(d.data, d.attempts) for d in again] == [(data(2)[0], 2), (data(3)[0], 2)]
     assert [(d.data, d.attempts) for d in await take(second, desk)] == [(data(4)[0], 1)]
+    await second.close()
     third = desk.open()
     assert [d.attempts for d in await take(third, desk)] == [3, 3, 2]
 
@@ -116,6 +124,7 @@ async def test_unfinished_work_longer_than_a_batch_comes_in_pages_before_new(des
     bus = desk.open()
     await publish(bus, desk, *range(7))
     await take(bus, desk)
+    await bus.close()
     restarted = desk.open()
     await publish(restarted, desk, 7, 8)
     pages = [await take(restarted, desk, limit=3) for _ in range(5)]
@@ -135,18 +144,24 @@ async def test_a_dead_consumers_work_is_taken_over(desk: Desk) -> None:
     dead, heir = desk.open(), desk.open(redeliver_after_ms=0)
     await publish(dead, desk, 1, 2)
     await take(dead, desk, consumer="dead")
+    await dead.close()
     taken = await take(heir, desk, consumer="heir")
     assert [(d.data, d.attempts) for d in taken] == [(m, 2) for m in data(1, 2)]
     await heir.acknowledge("g", taken)
     assert (await heir.backlog("g", DATA, desk.partition)).total == 0
 
 
-async def test_two_consumers_share_a_groups_messages(desk: Desk) -> None:
+async def test_two_consumers_of_a_group_never_hold_the_same_message(desk: Desk) -> None:
+    """A bus may serve one at a time, so that the other gets its share only when the first ends."""
     one, other = desk.open(), desk.open()
     await publish(one, desk, *range(10))
-    shares = [await take(one, desk, limit=4), await take(other, desk, consumer="b", limit=100)]
-    assert [d.data for share in shares for d in share] == data(*range(10))
-    assert [len(share) for share in shares] == [4, 6]
+    first = await take(one, desk, limit=4)
+    beside = await take(other, desk, consumer="b", limit=100)
+    await one.acknowledge("g", first)
+    await one.close()
+    rest = await take(other, desk, consumer="b", limit=100, wait_ms=0 if beside else 10_000)
+    assert [d.data for d in first] == data(*range(4))
+    assert [(d.data, d.attempts) for d in beside + rest] == [(m, 1) for m in data(*range(4, 10))]
 
 
 async def test_two_groups_each_get_everything(desk: Desk) -> None:
@@ -166,6 +181,54 @@ async def test_a_sequence_is_published_once(desk: Desk) -> None:
     deliveries = await take(bus, desk)
     assert [d.data for d in deliveries] == data(1, 2, 3, 4)
     assert [d.position for d in deliveries] == ["1-0", "2-0", "3-0", "4-0"]
+
+
+async def test_an_outbox_is_published_once_however_often_it_is_relayed(desk: Desk) -> None:
+    bus, again = desk.open(), desk.open()
+    messages = [tick(number) for number in range(1, 8)]
+    await bus.publish_many(DATA, desk.partition, messages[:4], first_sequence=1)
+    await again.publish_many(DATA, desk.partition, messages[2:], first_sequence=3)
+    await bus.publish_many(DATA, desk.partition, [], first_sequence=8)
+    deliveries = await take(again, desk)
+    assert [d.data for d in deliveries] == data(*range(1, 8))
+    assert [d.position for d in deliveries] == [f"{number}-0" for number in range(1, 8)]
+
+
+async def test_a_gap_before_an_outbox_is_told_unless_it_begins_there(desk: Desk) -> None:
+    bus = desk.open()
+    with pytest.raises(MessagesLost):
+        await bus.publish_many(DATA, desk.partition, [tick(3)], first_sequence=3)
+    assert await bus.latest(DATA, desk.partition) == ""
+    await bus.publish_many(DATA, desk.partition, [tick(3)], first_sequence=3, begins=True)
+    assert await bus.latest(DATA, desk.partition) == "3-0"
+    assert [d.position for d in await take(bus, desk)] == ["3-0"]
+
+
+async def test_a_new_group_begins_where_it_is_told_and_an_old_one_goes_on(desk: Desk) -> None:
+    bus = desk.open()
+    await publish(bus, desk, 1, 2, 3)
+    second = (await bus.read(DATA, desk.partition))[1].position
+    assert second == (await desk.open().read(DATA, desk.partition))[1].position
+    after = {desk.sources[0]: second}
+    assert [d.data for d in await take(bus, desk, after=after)] == data(3)
+    await publish(bus, desk, 4)
+    assert [d.data for d in await take(bus, desk, after={})] == data(4)
+    other = Desk(desk.connect)
+    await publish(bus, other, 1, 2, 3, sequenced=True)
+    assert [d.data for d in await take(bus, other, after={other.sources[0]: "2-0"})] == data(3)
+
+
+async def test_trimming_keeps_what_is_unfinished_and_the_newest(desk: Desk) -> None:
+    bus = desk.open()
+    await publish(bus, desk, *range(10))
+    assert await bus.trim(DATA, desk.partition, needed_by=["g"], keep=0) == 0
+    deliveries = await take(bus, desk)
+    await bus.acknowledge("g", deliveries[:6])
+    assert await bus.trim(DATA, desk.partition, needed_by=["g"], keep=0) <= 6
+    assert [d.data for d in await bus.read(DATA, desk.partition)][-4:] == data(*range(6, 10))
+    await bus.acknowledge("g", deliveries)
+    await bus.trim(DATA, desk.partition, needed_by=["g"], keep=2)
+    assert [d.data for d in await bus.read(DATA, desk.partition)][-2:] == data(8, 9)
 
 
 async def test_raw_bytes_go_between_two_sequences(desk: Desk) -> None:
