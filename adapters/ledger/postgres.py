@@ -9,6 +9,7 @@ import psycopg
 
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.journal import unpack
+from adapters.ledger.sessions import DROP_PRIVILEGES, first_line, unavailable
 from adapters.ledger.writer import Writer, fenced
 from domain.errors import RecordUnavailable
 from domain.messages import decode
@@ -28,11 +29,8 @@ from domain.ports.ledger import (
 )
 from domain.streams import Stream
 
-# Where the migrations could make the role, the session gives up what it could do beyond it.
-_DROP_PRIVILEGES = """
-    SELECT set_config('role', rolname, false) FROM pg_roles
-    WHERE rolname = 'quorum_service' AND pg_has_role(current_user, oid, 'MEMBER')
-"""
+#: Months that stand ready behind the present one.
+MONTHS_AHEAD = 3
 
 
 class PostgresLedger:
@@ -47,8 +45,10 @@ class PostgresLedger:
         """See `Ledger.acquire`."""
         await self._forget(log, partition)
         async with _available():
-            writer = Writer(await self._connect(), log, partition)
+            connection = await self._connect()
+            writer = Writer(connection, log, partition)
             try:
+                await self._make_months(connection)
                 lease = await writer.acquire()
             except BaseException:
                 await writer.close()
@@ -65,7 +65,15 @@ class PostgresLedger:
     async def commit(self, lease: Lease, commit: Commit) -> Committed:
         """See `Ledger.commit`."""
         async with _available():
-            return await (await self._writer(lease)).commit(commit)
+            try:
+                return await (await self._writer(lease)).commit(commit)
+            except psycopg.errors.CheckViolation as problem:
+                async with await self._connect() as connection:
+                    await self._make_months(connection)
+                raise RecordUnavailable(
+                    f"The ledger had no place for this month: {first_line(problem)}.",
+                    next_step="Nothing: the month is made, and the commit tried again.",
+                ) from problem
 
     async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:
         """See `Ledger.mark_published`."""
@@ -151,7 +159,7 @@ class PostgresLedger:
     async def contains(self, log: str, message_id: str) -> bool:
         """See `Ledger.contains`."""
         rows = await self._read(
-            "SELECT 1 FROM ledger.events WHERE log = %s AND message_id = %s", (log, message_id)
+            "SELECT 1 FROM ledger.event_ids WHERE id = ledger.event_id(%s, %s)", (log, message_id)
         )
         return bool(rows)
 
@@ -231,12 +239,17 @@ class PostgresLedger:
         for log, partition in list(self._writers):
             await self._forget(log, partition)
 
+    @staticmethod
+    async def _make_months(connection: psycopg.AsyncConnection) -> None:
+        await connection.execute("SELECT ledger.make_months(%s)", (MONTHS_AHEAD,))
+        await connection.commit()
+
     async def _connect(self) -> psycopg.AsyncConnection:
         connection = await psycopg.AsyncConnection.connect(
             self._address, connect_timeout=self._timeout
         )
         try:
-            await connection.execute(_DROP_PRIVILEGES)
+            await connection.execute(DROP_PRIVILEGES)
             await connection.commit()
         except BaseException:
             await connection.close()
@@ -273,12 +286,5 @@ class PostgresLedger:
 @asynccontextmanager
 async def _available() -> AsyncIterator[None]:
     """Say in our words that the server is away."""
-    try:
+    with unavailable():
         yield
-    except psycopg.OperationalError as problem:
-        first_line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise RecordUnavailable(
-            f"The ledger can't be reached or written: {first_line}.",
-            kept="What was committed is safe; nothing else was acknowledged.",
-            next_step="It is tried again; see that PostgreSQL runs and its disk has room.",
-        ) from problem

@@ -177,13 +177,16 @@ class Queries:
     def waiting_reviews(self, *, limit: int | None = None) -> list[Recorded]:
         """Return the decisions that wait for a person's answer, oldest first."""
         waiting, final, events = schema.decisions, schema.decisions.alias(), schema.events
+        place = and_(
+            events.c.partition == waiting.c.partition, events.c.sequence == waiting.c.sequence
+        )
         answered = select(final.c.decision_id).where(
             final.c.proposal_id == waiting.c.proposal_id,
             final.c.decision_id != waiting.c.decision_id,
         )
         query = (
             select(*_EVENT)
-            .join(waiting, events.c.message_id == waiting.c.decision_id)
+            .join(waiting, place)
             .where(events.c.log == Log.DECISIONS)
             .where(waiting.c.outcome == Outcome.MANUAL_REVIEW, ~answered.exists())
             .order_by(waiting.c.occurred_at, waiting.c.partition, waiting.c.sequence)
@@ -193,8 +196,13 @@ class Queries:
 
     def event(self, log: Log, message_id: str) -> Recorded | None:
         """Return the recorded event of that id; it need not be projected yet."""
-        table = schema.events
-        query = select(*_EVENT).where(table.c.log == log, table.c.message_id == message_id)
+        events, ids = schema.events, schema.event_ids
+        place = and_(events.c.partition == ids.c.partition, events.c.sequence == ids.c.sequence)
+        query = (
+            select(*_EVENT)
+            .join(ids, place)
+            .where(events.c.log == log, ids.c.id == schema.event_id(log, message_id))
+        )
         return next(iter(self._events(query)), None)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from domain.settings.groups import (
     ConsensusSettings,
     PlatformSettings,
     QualitySettings,
+    RecordSettings,
     ServingSettings,
     TradingSettings,
     TrainingSettings,
@@ -110,6 +111,9 @@ class Settings(BaseSettings):
     )
     quality: QualitySettings = Field(
         default=QualitySettings(), description="Limits of the data checks."
+    )
+    record: RecordSettings = Field(
+        default=RecordSettings(), description="What vouches for the record from outside."
     )
     serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
 

@@ -125,7 +125,9 @@ def _unforeseen(problem: Exception) -> QuorumError:
 def register() -> None:
     """Import the modules that hold the commands; each adds itself to `app`."""
     from orchestration.command_line import (  # noqa: F401, PLC0415
+        audit,
         backtest,
+        backup,
         data,
         dead_letters,
         demo,
