@@ -132,11 +132,15 @@ def sign(*, as_json: Json = False) -> None:
 
 
 @audit.command("key", epilog="Example: quorum audit key --output record-public.pem")
-def key(*, output: _Output = None) -> None:
+def key(*, output: _Output = None, as_json: Json = False) -> None:
     """Print the public key by which anybody can check heads and proofs."""
     from adapters.record_key import public_pem  # noqa: PLC0415
 
-    _write(public_pem(public_key(None)), output)
+    pem = public_pem(public_key(None))
+    if as_json and output is None:
+        print_json({"public_key": pem.decode()})
+    else:
+        _write(pem, output, as_json=as_json)
 
 
 @audit.command("prove", epilog="Example: quorum audit prove 798ff0fa-… --output proof.json")
@@ -144,11 +148,14 @@ def prove(
     decision: Annotated[str, typer.Argument(help="A decision or proposal.")],
     *,
     output: _Output = None,
+    as_json: Json = False,
 ) -> None:
     """Print, as JSON, the proof that a decision is on record under the newest signed head."""
     from orchestration.tree_heads import prove as proof_of  # noqa: PLC0415
 
-    _write(msgspec.json.encode(proof_of(load_settings(), decision)) + b"\n", output)
+    _write(
+        msgspec.json.encode(proof_of(load_settings(), decision)) + b"\n", output, as_json=as_json
+    )
 
 
 @audit.command("prove-growth", epilog="Example: quorum audit prove-growth 1 --output growth.json")
@@ -159,11 +166,16 @@ def prove_growth(
     ] = None,
     *,
     output: _Output = None,
+    as_json: Json = False,
 ) -> None:
     """Print, as JSON, the proof that since a signed head the record has only grown."""
     from orchestration.tree_heads import prove_growth as proof_of  # noqa: PLC0415
 
-    _write(msgspec.json.encode(proof_of(load_settings(), older, newer)) + b"\n", output)
+    _write(
+        msgspec.json.encode(proof_of(load_settings(), older, newer)) + b"\n",
+        output,
+        as_json=as_json,
+    )
 
 
 @audit.command("check-proof", epilog="Example: quorum audit check-proof proof.json --key k.pem")
@@ -212,9 +224,12 @@ def public_key(file: Path | None) -> bytes:
     return public_key_of(private_key(load_settings().home))
 
 
-def _write(data: bytes, output: Path | None) -> None:
+def _write(data: bytes, output: Path | None, *, as_json: bool) -> None:
     if output is None:
         typer.echo(data, nl=False)
+        return
+    output.write_bytes(data)
+    if as_json:
+        print_json({"file": output})
     else:
-        output.write_bytes(data)
         console.print(f"Written to {escape(str(output))}", soft_wrap=True)

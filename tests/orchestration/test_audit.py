@@ -23,6 +23,7 @@ from domain.ports.ledger import GENESIS, Commit, Log
 from domain.settings import Settings, load_settings
 from orchestration.audit import audit_export, audit_record, export_log
 from orchestration.command_line.application import run
+from orchestration.jobs import sign_tree_heads
 from orchestration.tree_heads import kept_heads, prove, prove_growth, sign_head
 from tests.builders import tick
 
@@ -341,3 +342,10 @@ def test_there_is_no_proof_of_what_no_head_covers(record: Settings, ledger_url: 
     sign_head(record)
     assert prove(record, tick(SIZE).message_id).sequence == SIZE + 1
     assert len(prove_growth(record, 1).growths) == len(PLACES)
+
+
+def test_the_hourly_job_signs_a_head(record: Settings, ledger_url: str):
+    asyncio.run(append(ledger_url, SIZE))
+    outcome = sign_tree_heads.execute_in_process(resources={"settings": record})
+    assert outcome.success
+    assert len(kept_heads(record.home / "tree-heads")) == 3
