@@ -41,7 +41,9 @@ def verify(
     from orchestration.audit import audit_record  # noqa: PLC0415 (keeps the command line quick)
 
     settings = load_settings()
-    audits = audit_record(settings) if export is None else _verify_export(export, key)
+    audits = (
+        audit_record(settings) if export is None else _verify_export(export, key, as_json=as_json)
+    )
     if as_json:
         print_json(
             {
@@ -75,7 +77,7 @@ def verify(
         )
 
 
-def _verify_export(export: Path, key: Path | None) -> dict[str, Audit]:
+def _verify_export(export: Path, key: Path | None, *, as_json: bool) -> dict[str, Audit]:
     from orchestration.audit import audit_export, head_beside  # noqa: PLC0415
     from orchestration.tree_heads import checked_heads  # noqa: PLC0415
 
@@ -83,7 +85,7 @@ def _verify_export(export: Path, key: Path | None) -> dict[str, Audit]:
     public = None
     if key is not None or head_beside(export).exists():
         public = public_key(key)
-    else:
+    elif not as_json:
         console.print(
             "No signed head stands beside it: a cut at its end can't be seen.", style="yellow"
         )
