@@ -19,6 +19,7 @@ BENCHMARKS = (
     "start_up",
     "decision_latency",
     "consensus_throughput",
+    "record_size",
     "vote_latency",
 )
 
