@@ -23,6 +23,7 @@ BENCHMARKS = (
     "consensus_sustained",
     "consensus_failover",
     "buses",
+    "record_size",
     "vote_latency",
     "stored_decisions",
 )

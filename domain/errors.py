@@ -77,6 +77,20 @@ class MessagesLost(QuorumError):
     exit_code = 4
 
 
+class RecordFull(RecordUnavailable):
+    """The ledger's disk has no room; trading halts until it has."""
+
+
+class RecordReadOnly(RecordUnavailable):
+    """The ledger takes no writes (a standby, or set so); trading halts until it does."""
+
+
+class RecordDamaged(QuorumError):
+    """The record, an export, a backup or a proof does not pass its check."""
+
+    exit_code = 7
+
+
 class ModelRefused(QuorumError):
     """Model artefacts are incomplete, altered, of another agent, or of a wrong shape."""
 

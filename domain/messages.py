@@ -134,6 +134,14 @@ def encode(message: msgspec.Struct) -> bytes:
     return _encoder.encode(message)
 
 
+def is_canonical(data: bytes) -> bool:
+    """Whether bytes are JSON in its canonical form, whatever they say."""
+    try:
+        return _encoder.encode(msgspec.json.decode(data)) == data
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+
+
 def decode(data: bytes, likely: type[Message] | None = None) -> Message:
     """Return the message that `data` holds, upcast to its current version.
 

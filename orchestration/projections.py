@@ -28,11 +28,16 @@ _POLL_SECONDS = 0.02
 _log = structlog.get_logger(__name__)
 
 
-def bring_up_to_date(url: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> None:
+def bring_up_to_date(url: str, *, patience_seconds: float = _PATIENCE_SECONDS) -> int:
     """See that what is on record now is projected: by the projector, or here where none runs.
 
     A projector that does not come up in time is not waited for; a log line says how far behind
     the read side is, and `quorum projections status` does.
+
+    Returns
+    -------
+    int
+        How many of the events on record are not projected yet.
     """
     recorded = {(s.log, s.partition): s.recorded for s in standings(url)}
     deadline = time.monotonic() + patience_seconds
@@ -40,11 +45,12 @@ def bring_up_to_date(url: str, *, patience_seconds: float = _PATIENCE_SECONDS) -
         with projecting(url, JUDGES) as projector:
             if projector is not None:
                 projector.catch_up()
-                return
+                return 0
         if time.monotonic() > deadline:
             _log.warning("what is read is not up to date", events_missing=missing)
-            return
+            return missing
         time.sleep(_POLL_SECONDS)
+    return 0
 
 
 def _missing(url: str, recorded: dict[tuple[str, int], int]) -> int:

@@ -9,8 +9,9 @@ import psycopg
 
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.journal import unpack
-from adapters.ledger.sessions import DROP_PRIVILEGES, unavailable
+from adapters.ledger.sessions import DROP_PRIVILEGES, first_line, unavailable
 from adapters.ledger.writer import Writer, fenced
+from domain.errors import RecordUnavailable
 from domain.messages import decode
 from domain.ports.ledger import (
     Commit,
@@ -28,6 +29,9 @@ from domain.ports.ledger import (
 )
 from domain.streams import Stream
 
+#: Months that stand ready behind the present one.
+MONTHS_AHEAD = 3
+
 
 class PostgresLedger:
     """A `Ledger`: one connection for each lease it holds, a short-lived one for each read."""
@@ -41,8 +45,10 @@ class PostgresLedger:
         """See `Ledger.acquire`."""
         await self._forget(log, partition)
         async with _available():
-            writer = Writer(await self._connect(), log, partition)
+            connection = await self._connect()
+            writer = Writer(connection, log, partition)
             try:
+                await self._make_months(connection)
                 lease = await writer.acquire()
             except BaseException:
                 await writer.close()
@@ -59,7 +65,15 @@ class PostgresLedger:
     async def commit(self, lease: Lease, commit: Commit) -> Committed:
         """See `Ledger.commit`."""
         async with _available():
-            return await (await self._writer(lease)).commit(commit)
+            try:
+                return await (await self._writer(lease)).commit(commit)
+            except psycopg.errors.CheckViolation as problem:
+                async with await self._connect() as connection:
+                    await self._make_months(connection)
+                raise RecordUnavailable(
+                    f"The ledger had no place for this month: {first_line(problem)}.",
+                    next_step="Nothing: the month is made, and the commit tried again.",
+                ) from problem
 
     async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:
         """See `Ledger.mark_published`."""
@@ -145,7 +159,7 @@ class PostgresLedger:
     async def contains(self, log: str, message_id: str) -> bool:
         """See `Ledger.contains`."""
         rows = await self._read(
-            "SELECT 1 FROM ledger.events WHERE log = %s AND message_id = %s", (log, message_id)
+            "SELECT 1 FROM ledger.event_ids WHERE id = ledger.event_id(%s, %s)", (log, message_id)
         )
         return bool(rows)
 
@@ -224,6 +238,11 @@ class PostgresLedger:
         """See `Ledger.close`."""
         for log, partition in list(self._writers):
             await self._forget(log, partition)
+
+    @staticmethod
+    async def _make_months(connection: psycopg.AsyncConnection) -> None:
+        await connection.execute("SELECT ledger.make_months(%s)", (MONTHS_AHEAD,))
+        await connection.commit()
 
     async def _connect(self) -> psycopg.AsyncConnection:
         connection = await psycopg.AsyncConnection.connect(

@@ -3,8 +3,10 @@
 from sqlalchemy import (
     BigInteger,
     Column,
+    ColumnElement,
     DateTime,
     ForeignKey,
+    Function,
     Identity,
     Integer,
     LargeBinary,
@@ -19,6 +21,12 @@ SCHEMA = "ledger"
 
 metadata = MetaData(schema=SCHEMA)
 
+
+def event_id(log: str, message_id: ColumnElement[str] | str) -> Function[bytes]:
+    """Return the key in `event_ids` of a log's event, to be computed by the database."""
+    return func.ledger.event_id(log, message_id)
+
+
 _INSTANT = DateTime(timezone=True)
 
 events = Table(
@@ -31,7 +39,16 @@ events = Table(
     Column("occurred_at", _INSTANT, nullable=False),
     Column("data", LargeBinary, nullable=False),
     Column("hash", LargeBinary, nullable=False),
-    UniqueConstraint("log", "message_id"),
+    Column("recorded_at", _INSTANT, primary_key=True, server_default=func.now()),
+)
+
+# Where the event of an id stands; `event_id` gives the key.
+event_ids = Table(
+    "event_ids",
+    metadata,
+    Column("id", LargeBinary, primary_key=True),
+    Column("partition", Integer, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
 )
 
 dead_letters = Table(

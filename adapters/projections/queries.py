@@ -25,6 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
+from adapters.ledger.schema import event_id, event_ids
 from adapters.ledger.schema import events as _events
 from adapters.projections import schema
 from adapters.projections.figures import Figures
@@ -171,8 +172,15 @@ class Queries:
 
     def event(self, log: Log, message_id: str) -> Recorded | None:
         """Return the recorded event of that id; it need not be projected yet."""
-        table = _events
-        query = select(*_EVENT).where(table.c.log == log, table.c.message_id == message_id)
+        place = and_(
+            _events.c.partition == event_ids.c.partition,
+            _events.c.sequence == event_ids.c.sequence,
+        )
+        query = (
+            select(*_EVENT)
+            .join(event_ids, place)
+            .where(_events.c.log == log, event_ids.c.id == event_id(log, message_id))
+        )
         return next(iter(self._recorded(query)), None)
 
     def close(self) -> None:

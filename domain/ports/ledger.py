@@ -9,6 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from domain.merkle import Subtree
 from domain.messages import Message, Value, decode
 from domain.ports.bus import Delivery
 from domain.streams import Stream
@@ -226,6 +227,31 @@ class Head(Value, frozen=True, kw_only=True):
     partition: int
     sequence: int
     hash: bytes
+
+
+class TreeHead(Head, frozen=True, kw_only=True):
+    """Where one partition ended, and the hash of the Merkle tree over its events up to there."""
+
+    root: bytes
+
+
+class Anchor(Value, frozen=True, kw_only=True):
+    """Where the events that are still in the ledger begin: the end of what was archived.
+
+    Parameters
+    ----------
+    sequence, hash
+        The last archived event, and the chain's hash up to and including it.
+    subtrees
+        The largest complete subtrees over the archived events, as pairs of level and hash: with
+        them the Merkle tree goes on without its archived leaves.
+    """
+
+    log: str
+    partition: int
+    sequence: int
+    hash: bytes
+    subtrees: tuple[Subtree, ...]
 
 
 class Ledger(Protocol):

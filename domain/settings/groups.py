@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -81,6 +82,16 @@ class BusSettings(SettingsGroup):
         ge=1,
         description="Messages in a stream at which publishers wait for its consumers "
         "(below the memory that the server has: about 1 kB a message).",
+    )
+
+
+class RecordSettings(SettingsGroup):
+    """What vouches for the record from outside the database."""
+
+    heads_folder: Path | None = Field(
+        default=None,
+        description="Folder where signed tree heads are kept, best on another machine's disk; "
+        "empty: tree-heads below the state folder.",
     )
 
 

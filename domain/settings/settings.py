@@ -14,6 +14,7 @@ from domain.settings.groups import (
     PlatformSettings,
     ProjectionSettings,
     QualitySettings,
+    RecordSettings,
     ServingSettings,
     TradingSettings,
     TrainingSettings,
@@ -114,6 +115,9 @@ class Settings(BaseSettings):
     )
     quality: QualitySettings = Field(
         default=QualitySettings(), description="Limits of the data checks."
+    )
+    record: RecordSettings = Field(
+        default=RecordSettings(), description="What vouches for the record from outside."
     )
     serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
 

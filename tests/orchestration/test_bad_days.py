@@ -257,7 +257,7 @@ async def commit(url: str, events: list[Message]) -> None:
 def chained(count: int) -> list[Recorded]:
     entries, digest = [], GENESIS
     for sequence in range(1, count + 1):
-        data = json.dumps({"n": sequence}).encode()
+        data = json.dumps({"n": sequence}, separators=(",", ":")).encode()
         digest = link(digest, data)
         entries.append(
             Recorded(log="decisions", partition=0, sequence=sequence, data=data, hash=digest)

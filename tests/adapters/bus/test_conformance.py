@@ -346,16 +346,6 @@ async def publish_many(bus: MessageBus, desk: Desk, *numbers: int, begins: bool 
     await bus.publish_many(DATA, desk.partition, messages, first_sequence=numbers[0], begins=begins)
 
 
-async def test_an_outbox_is_published_once_however_often_it_is_relayed(desk: Desk) -> None:
-    bus = desk.open()
-    await publish_many(bus, desk, 1, 2, 3)
-    await publish_many(desk.open(), desk, 2, 3, 4, 5)
-    await publish_many(bus, desk, 6)
-    deliveries = await take(bus, desk)
-    assert [d.data for d in deliveries] == data(*range(1, 7))
-    assert [d.position for d in deliveries] == [f"{n}-0" for n in range(1, 7)]
-
-
 async def test_an_outbox_of_thousands_comes_whole(desk: Desk) -> None:
     bus = desk.open()
     await publish_many(bus, desk, *range(1, 2_502))

@@ -5,8 +5,8 @@ What the former tables held is in the logs: the projector fills the new ones.
 
 from alembic import op
 
-revision = "0010"
-down_revision = "0004"
+revision = "0007"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
