@@ -20,12 +20,9 @@ BENCHMARKS = (
     "decision_latency",
     "engine_throughput",
     "consensus_throughput",
-<<<<<<< HEAD
     "consensus_sustained",
     "consensus_failover",
-=======
     "buses",
->>>>>>> 0371202 (Tell how to run on RabbitMQ, and what its promises cost; measure it beside Valkey)
     "vote_latency",
     "stored_decisions",
 )

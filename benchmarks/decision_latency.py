@@ -54,13 +54,8 @@ async def _measure(settings: Settings) -> dict[str, list[float]]:
     ):
         await connection.execute("CREATE TABLE floor (data bytea)")
         await connection.commit()
-<<<<<<< HEAD
-        decisions, floor = _Decisions(bus), _Floor(redis, connection)
-        found = await alternately_async(
-=======
         decisions, floor = Decisions(bus), _Floor(redis, connection)
-        return await alternately_async(
->>>>>>> 0371202 (Tell how to run on RabbitMQ, and what its promises cost; measure it beside Valkey)
+        found = await alternately_async(
             {"ours": decisions.one, "theirs": floor.one}, _ROUNDS + _WARM_UP
         )
         return {**found, "at a rate": await decisions.at_a_rate()}
