@@ -9,9 +9,8 @@ from typing import TypeVar
 import aio_pika
 import structlog
 from aio_pika.exceptions import (
-    AMQPError,
+    CONNECTION_EXCEPTIONS,
     AuthenticationError,
-    ChannelInvalidStateError,
     ChannelPreconditionFailed,
     IncompatibleProtocolError,
     ProbableAuthenticationError,
@@ -31,7 +30,7 @@ from domain.streams import Stream
 _CONNECT_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 10
 _ARRIVAL_MS = 100  # a wait as long as that hears of what is on its way
-_LOST = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
+_LOST = (*CONNECTION_EXCEPTIONS, TimeoutError)
 _REFUSED = (
     AuthenticationError,
     ChannelPreconditionFailed,

