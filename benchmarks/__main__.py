@@ -24,6 +24,7 @@ BENCHMARKS = (
     "consensus_failover",
     "vote_latency",
     "stored_decisions",
+    "seal_cost",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
