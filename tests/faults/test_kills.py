@@ -47,7 +47,7 @@ def test_killed_anywhere_nothing_is_lost_doubled_or_out_of_order(running, capsys
     running.wait()
     logs = settle(running, load)
     examine(logs, load.sent)
-    rows = projections_equal(running.settings)
+    projected = projections_equal(running.settings)
     report = {
         "seed": SEED,
         "kills": dict(sorted(running.kills.items())),
@@ -56,7 +56,7 @@ def test_killed_anywhere_nothing_is_lost_doubled_or_out_of_order(running, capsys
         "decisions": len(logs.decided),
         "degraded": sum(d.degraded for d in logs.decided.values()),
         "orders log": len(logs.orders),
-        "projected rows": rows,
+        "projected events": projected,
         "lost": 0,
         "doubled": 0,
     }

@@ -65,15 +65,15 @@ MUTANTS = (
     Mutant(
         "HOLD trades",
         "consensus/rule.py",
-        "if action is Action.HOLD:",
+        "if action is _HOLD:",
         "if action is None:",
         (RULE + "test_hold_never_trades",),
     ),
     Mutant(
         "a veto is outvoted",
         "consensus/rule.py",
-        "vetoed = vetoed or bool(vote.veto)",
-        "vetoed = bool(vote.veto)",
+        "    elif vetoed:\n",
+        "    elif vetoed and n < 2:\n",
         (RULE + "test_a_veto_outweighs_every_score",),
     ),
     Mutant(
@@ -86,8 +86,8 @@ MUTANTS = (
     Mutant(
         "three votes execute without the Risk Manager",
         "consensus/rule.py",
-        "missing == 1 and any(vote.agent_id == AgentId.RISK_MANAGER for vote in counted)",
-        "missing == 1",
+        "vote.agent_id == AgentId.RISK_MANAGER for vote in counted",
+        "vote.agent_id for vote in counted",
         (RULE + "test_participation",),
     ),
     Mutant(
