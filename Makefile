@@ -53,7 +53,7 @@ simulate: setup  ## Run SEEDS seeds of the simulation (20,000).
 KILLS ?= 200
 SEED  ?= 1
 faults: setup  ## Kill and starve every process and server for real, KILLS times (200).
-	FAULTS_FULL=1 FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults
+	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults tests/faults/full_disk.py
 
 mutants: setup  ## Plant every known bug, and see that a test catches it.
 	$(BIN)/python -m tests.mutants
