@@ -26,23 +26,23 @@ def main() -> int:
         for number in range(workers):
             copies.put(copy_project(Path(folder) / f"{number}"))
 
-        def judged(mutant: Mutant) -> tuple[Verdict, str]:
+        def judged(mutant: Mutant) -> Verdict:
             project = copies.get()
             try:
-                return judge(mutant, project)
+                verdict, why = judge(mutant, project)
             finally:
                 copies.put(project)
+            sys.stdout.write(f"{verdict:9} {mutant.name}: {why}\n")
+            sys.stdout.flush()
+            return verdict
 
         with ThreadPoolExecutor(workers) as pool:
             first = pool.submit(sound, copy_project(Path(folder) / "sound"))
-            verdicts = list(zip(mutants, pool.map(judged, mutants), strict=True))
+            caught = list(pool.map(judged, mutants)).count("caught")
             passes, output = first.result()
     if not passes:
         sys.stdout.write(f"{output}\nThe tests fail though nothing is planted.\n")
         return 1
-    for mutant, (verdict, why) in verdicts:
-        sys.stdout.write(f"{verdict:9} {mutant.name}: {why}\n")
-    caught = sum(verdict == "caught" for _, (verdict, _) in verdicts)
     seconds = time.monotonic() - started
     sys.stdout.write(f"{caught} of {len(mutants)} mutants caught, {seconds:.0f} s\n")
     return 0 if caught == len(mutants) else 1

@@ -31,12 +31,8 @@ from domain.streams import Stream
 from tests.builders import at
 from tests.simulation import virtual_time
 from tests.simulation.faults import FaultRates, Process
-from tests.simulation.invariants import (
-    Witness,
-    WitnessedBroker,
-    WitnessedBus,
-    WitnessedLedger,
-)
+from tests.simulation.invariants import Witness
+from tests.simulation.witnessed import WitnessedBroker, WitnessedBus, WitnessedLedger
 from tests.simulation.workload import END_SECONDS, messages
 from trading.handler import LOG_PARTITION, GatewayHandler
 from trading.paper_venue import PaperVenue
