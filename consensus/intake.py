@@ -51,7 +51,7 @@ class Intake:
         self._seen: dict[Source, tuple[int, ...]] = {}
         self._waiting: list[Delivery] = []
         self._queued: list[Delivery] = []
-        self._ahead: dict[Source, int] = {}
+        self._ahead: dict[Source, tuple[int, ...]] = {}
 
     def resume(self, offsets: Iterable[Offset]) -> None:
         """Start behind what the ledger says was taken in."""
@@ -100,26 +100,26 @@ class Intake:
                 late.append(delivery)
                 continue
             fresh.append(delivery)
-            if source in self._ahead:
-                self._ahead[source] -= 1
         return fresh + await self._due(late), known
 
     async def _due(self, late: list[Delivery]) -> list[Delivery]:
         self._queued += late
-        if any(count > 0 for count in self._ahead.values()):
+        if any(self._seen.get(source, ()) < end for source, end in self._ahead.items()):
             return []
         due, self._waiting, self._ahead = self._waiting, [], {}
         if self._queued:
             arrived, self._queued = self._queued, []
-            ahead = {
-                (stream, partition): (await self._bus.backlog(self._group, stream, partition)).lag
-                for stream, partition in self._first_sources
-            }
-            if any(ahead.values()):
+            ahead = {source: await self._end(source) for source in self._first_sources}
+            if any(self._seen.get(source, ()) < end for source, end in ahead.items()):
                 self._waiting, self._ahead = arrived, ahead
             else:
                 due += arrived
         return due
+
+    async def _end(self, source: Source) -> tuple[int, ...]:
+        """Return the position that a source gave last; the lowest of all where it gave none."""
+        latest = await self._bus.latest(*source)
+        return position_order(latest) if latest else ()
 
 
 def offsets_of(deliveries: Iterable[Delivery]) -> tuple[Offset, ...]:

@@ -148,8 +148,9 @@ class Processor:
         await self._take_in(arrived)
         if self._work.is_due or len(self._work.deliveries) >= self._limit or not arrived.deliveries:
             await self._finish()
-        if time.monotonic() >= self._next_check:
-            self._next_check = time.monotonic() + _CHECK_SECONDS
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_check:
+            self._next_check = now + _CHECK_SECONDS
             await self._relay.restore()
             await self._relay.mark()
 

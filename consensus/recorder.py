@@ -61,6 +61,7 @@ class Recorder:
         finally:
             acquiring.cancel()
             stopping.cancel()
+            await asyncio.gather(acquiring, stopping, return_exceptions=True)
 
     @property
     def lease(self) -> Lease:

@@ -4,6 +4,7 @@ import asyncio
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from adapters.bus.numbering import (
@@ -67,10 +68,10 @@ class MemoryBroker:
 
     async def wait(self, seconds: float) -> None:
         """Wait for the next message, or until the time is over."""
-        try:
-            await asyncio.wait_for(self._arrival.wait(), seconds)
-        except TimeoutError:
-            return
+        # `wait_for` would lose a cancellation that comes together with the message.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._arrival.wait()
 
     def lose_everything(self) -> None:
         """Forget all messages and groups, as a server does that lost its data."""
@@ -103,6 +104,7 @@ class MemoryBus:
         self._broker = broker or MemoryBroker()
         self._redeliver_after = redeliver_after_ms / 1000
         self._history: dict[tuple[str, str, _Source], deque[Position]] = {}
+        self._followed: dict[tuple[str, _Source], Position] = {}
 
     async def publish(
         self, stream: Stream, partition: int, message: Message, *, sequence: int | None = None
@@ -178,12 +180,12 @@ class MemoryBus:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait_ms / 1000
         while True:
-            for source in streams:
-                begin = parse((after or {}).get(source, ""))
-                self._broker.partition(source).delivered.setdefault(group, begin)
             now = loop.time()
-            found = self._unfinished(group, consumer, streams, limit, now)
-            found = found or self._new(group, consumer, streams, limit, now)
+            if after is not None:
+                found = self._behind(group, streams, after, limit)
+            else:
+                found = self._unfinished(group, consumer, streams, limit, now)
+                found = found or self._new(group, consumer, streams, limit, now)
             if found or (remaining := deadline - now) <= 0:
                 return found
             await self._broker.wait(remaining)
@@ -191,8 +193,12 @@ class MemoryBus:
     async def acknowledge(self, group: str, deliveries: Sequence[Delivery]) -> None:
         """Mark deliveries as finished for `group`."""
         for delivery in deliveries:
-            source = (delivery.stream, delivery.partition)
-            self._broker.partition(source).pending[group].pop(parse(delivery.position), None)
+            source, position = (delivery.stream, delivery.partition), parse(delivery.position)
+            state = self._broker.partition(source)
+            if (group, source) in self._followed:
+                _advance(state, group, position)
+            else:
+                state.pending[group].pop(position, None)
 
     async def read(
         self, stream: Stream, partition: int, *, after: str = "", limit: int = 256, wait_ms: int = 0
@@ -226,6 +232,24 @@ class MemoryBus:
         self._broker.append(source, position, data)
         return _text(position)
 
+    def _behind(
+        self, group: str, streams: Sequence[_Source], after: Mapping[_Source, str], limit: int
+    ) -> list[Delivery]:
+        """Deliver what stands behind the caller's positions, whoever else reads."""
+        found: list[Delivery] = []
+        for source in streams:
+            state = self._broker.partition(source)
+            recorded = parse(after.get(source, ""))
+            if (place := (group, source)) not in self._followed:
+                self._followed[place] = recorded
+                _advance(state, group, recorded)
+            state.delivered.setdefault(group, recorded)  # the server may have lost the group
+            begin = _after(state.messages, self._followed[place])
+            for position, data in state.messages[begin : begin + limit - len(found)]:
+                self._followed[place] = position
+                found.append(_delivery(source, position, data, 1))
+        return found
+
     def _unfinished(
         self, group: str, consumer: str, streams: Sequence[_Source], limit: int, now: float
     ) -> list[Delivery]:
@@ -250,7 +274,7 @@ class MemoryBus:
         found: list[Delivery] = []
         for source in streams:
             state = self._broker.partition(source)
-            begin = _after(state.messages, state.delivered[group])
+            begin = _after(state.messages, state.delivered.setdefault(group, _NONE))
             messages = state.messages[begin : begin + limit - len(found)]
             if messages:
                 state.delivered[group] = messages[-1][0]
@@ -258,6 +282,13 @@ class MemoryBus:
                 state.pending[group][position] = _Pending(consumer, data, 1, now)
                 found.append(_delivery(source, position, data, 1))
         return found
+
+
+def _advance(state: _Partition, group: str, position: Position) -> None:
+    """Move a group on to where its record is, never back; what it held as pending is behind it."""
+    if state.pending.pop(group, None):
+        state.delivered[group] = position
+    state.delivered[group] = max(state.delivered.get(group, _NONE), position)
 
 
 def _after(messages: list[_Message], position: Position) -> int:

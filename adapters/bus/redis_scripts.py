@@ -46,8 +46,39 @@ number of the position before them, and the stream's length after.
 """
 
 
+ADVANCE_GROUP = Script.of("""
+local key, group, position = KEYS[1], ARGV[1], ARGV[2]
+local function parts(id)
+    local number, addition = string.match(id, '^(%d+)-?(%d*)$')
+    return tonumber(number), tonumber(addition) or 0
+end
+for _, row in ipairs(redis.pcall('XINFO', 'GROUPS', key)) do
+    local found = {}
+    for i = 1, #row, 2 do found[row[i]] = row[i + 1] end
+    if found['name'] == group then
+        if found['pending'] > 0 then
+            redis.call('XGROUP', 'DESTROY', key, group)
+            break
+        end
+        local number, addition = parts(position)
+        local last_number, last_addition = parts(found['last-delivered-id'])
+        if number > last_number or (number == last_number and addition > last_addition) then
+            redis.call('XGROUP', 'SETID', key, group, position)
+        end
+        return
+    end
+end
+redis.call('XGROUP', 'CREATE', key, group, position, 'MKSTREAM')
+""")
+"""Moves a group on to where its reader's record is, never back; makes it where there is none.
+
+What it held as pending is behind that position, and is forgotten. KEYS: the stream. ARGV: the
+group, the position.
+"""
+
+
 async def run_script(
-    connection: RedisConnection, script: Script, key: str, *arguments: str | bytes | int
+    connection: RedisConnection, script: Script, key: str | bytes, *arguments: str | bytes | int
 ) -> Reply:
     """Run a script on one key and return its answer."""
     try:

@@ -24,9 +24,10 @@ from adapters.bus.redis_connection import (
     accepted,
     open_connection,
 )
+from adapters.bus.redis_follower import Follower
 from adapters.bus.redis_reader import FIELD, Reader, deliveries_of
 from adapters.bus.redis_retention import Retention, fields
-from adapters.bus.redis_scripts import PUBLISH_MANY, run_script
+from adapters.bus.redis_scripts import ADVANCE_GROUP, PUBLISH_MANY, run_script
 from domain.errors import EnvironmentProblem
 from domain.messages import Message, encode
 from domain.ports.bus import Backlog, Delivery
@@ -81,7 +82,8 @@ class RedisBus:
         self._commands: RedisConnection | None = None
         self._connecting = asyncio.Lock()
         self._idle: list[RedisConnection] = []
-        self._readers: dict[tuple[str, str, tuple[str, ...]], Reader] = {}
+        self._readers: dict[tuple[str, str, tuple[str, ...]], Reader | Follower] = {}
+        self._following: set[str] = set()
         self._retentions: dict[str, Retention] = {}
         self._full: set[str] = set()
         self._retrying = AsyncRetrying(
@@ -155,7 +157,7 @@ class RedisBus:
         after: Mapping[tuple[Stream, int], str] | None = None,
     ) -> list[Delivery]:
         """Return what `group` has not finished; see `MessageBus`."""
-        reader = self._reader(group, consumer, streams)
+        reader = self._reader(group, consumer, streams, follows=after is not None)
         begin = after or {}
         deadline = time.monotonic() + wait_ms / 1000
         while True:
@@ -172,7 +174,10 @@ class RedisBus:
             positions.setdefault((delivery.stream, delivery.partition), []).append(
                 delivery.position
             )
-        if positions:
+        if group in self._following:
+            last = {_key(*at): ids[-1] for at, ids in positions.items()}
+            await self._call(lambda: self._advance(group, last))
+        elif positions:
             commands = [("XACK", _key(*at), group, *ids) for at, ids in positions.items()]
             for answer in await self._call(lambda: self._send(*commands)):
                 accepted(answer)
@@ -222,14 +227,29 @@ class RedisBus:
             await connection.end()
         self._readers, self._idle, self._commands = {}, [], None
 
-    def _reader(self, group: str, consumer: str, streams: Sequence[tuple[Stream, int]]) -> Reader:
+    def _reader(
+        self,
+        group: str,
+        consumer: str,
+        streams: Sequence[tuple[Stream, int]],
+        *,
+        follows: bool,
+    ) -> Reader | Follower:
         sources = {_key(*source): source for source in streams}
         name = (group, consumer, tuple(sources))
         if name not in self._readers:
-            self._readers[name] = Reader(
-                self._open, group, consumer, sources, self._redeliver_after_ms
-            )
+            if follows:
+                self._following.add(group)
+                self._readers[name] = Follower(self._open, group, sources)
+            else:
+                redeliver = self._redeliver_after_ms
+                self._readers[name] = Reader(self._open, group, consumer, sources, redeliver)
         return self._readers[name]
+
+    async def _advance(self, group: str, positions: Mapping[str, str]) -> None:
+        connection = await self._connected()
+        for key, position in positions.items():
+            await run_script(connection, ADVANCE_GROUP, key, group, position)
 
     async def _open(self) -> RedisConnection:
         return await open_connection(self._address)

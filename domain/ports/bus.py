@@ -128,8 +128,11 @@ class MessageBus(Protocol):
         Parameters
         ----------
         after
-            Where the group begins on a partition if it has to be made, for the first time or
-            because the server lost it; at the first message where nothing is said.
+            The positions up to which the caller's own record has each partition; nothing for one
+            that it has not begun. What stands behind them is delivered, whoever else reads for
+            the group: a predecessor that does not know yet that it was replaced takes nothing
+            away. The group then only shows how far the caller is, for the backlog and for
+            trimming. Looked at by the first call of a consumer's life.
         """
         ...
 

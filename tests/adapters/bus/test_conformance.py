@@ -202,6 +202,43 @@ async def test_a_sequence_can_not_follow_the_buss_own_numbers(desk: Desk) -> Non
         await publish(bus, desk, 0, sequenced=True)
 
 
+async def test_who_keeps_its_own_positions_misses_nothing_that_another_took(desk: Desk) -> None:
+    writer, zombie, successor = desk.open(), desk.open(), desk.open()
+    await publish(writer, desk, *range(5))
+    first = await take(zombie, desk, after={}, limit=2)
+    recorded = {desk.sources[0]: first[-1].position}
+    stolen = await take(zombie, desk, after={})
+    assert [d.data for d in stolen] == data(2, 3, 4)
+    rest = await take(successor, desk, after=recorded)
+    assert [d.data for d in rest] == data(2, 3, 4)
+    await publish(writer, desk, 5)
+    assert [d.data for d in await take(successor, desk, after=recorded)] == data(5)
+    assert (await successor.backlog("g", *desk.sources[0])).total == 4
+
+
+async def test_the_backlog_of_who_keeps_its_own_positions_never_grows_back(desk: Desk) -> None:
+    writer, zombie, successor = desk.open(), desk.open(), desk.open()
+    await publish(writer, desk, *range(5))
+    first = await take(zombie, desk, after={}, limit=2)
+    everything = await take(successor, desk, after={})
+    await successor.acknowledge("g", everything)
+    await zombie.acknowledge("g", first)
+    await take(desk.open(), desk, after={desk.sources[0]: first[-1].position})
+    backlog = await writer.backlog("g", *desk.sources[0])
+    assert (backlog.lag, backlog.pending) == (0, 0)
+
+
+async def test_who_keeps_its_own_positions_reads_on_after_a_change_of_mind(desk: Desk) -> None:
+    """A group that an earlier release read by its own cursor goes on from the record."""
+    bus, later = desk.open(), desk.open()
+    await publish(bus, desk, *range(5))
+    taken = await take(bus, desk)
+    again = await take(later, desk, after={desk.sources[0]: taken[1].position})
+    assert [d.data for d in again] == data(2, 3, 4)
+    backlog = await bus.backlog("g", *desk.sources[0])
+    assert (backlog.lag, backlog.pending) == (3, 0)
+
+
 async def test_the_backlog_counts_waiting_and_unfinished(desk: Desk) -> None:
     bus = desk.open()
     assert await bus.backlog("g", DATA, desk.partition) == Backlog(lag=0, pending=0)
