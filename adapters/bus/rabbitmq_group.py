@@ -217,14 +217,14 @@ class Member:
         """Return what was prepared."""
         return [self._ready.popleft() for _ in range(min(limit, len(self._ready)))]
 
-    async def catch_up(self) -> None:
-        """Wait until something new is in hand, or there is nothing new."""
+    async def catch_up(self, count: int) -> None:
+        """Wait until `count` new ones are in hand, or all that there are."""
         async with self._lock:
             if self._subscription is None and self._elected.is_set():
                 await self._take_office()
-        if self._subscription is None:
-            return
-        await self._subscription.reach((await self._log.end())[-1].offset)
+        if self._subscription is not None:
+            await self._subscription.release()
+            await self._subscription.reach((await self._log.end())[-1].offset, count)
 
     async def finish(self, positions: Iterable[Position]) -> None:
         """Forget deliveries; what is not in hand is passed over."""

@@ -101,9 +101,10 @@ class Subscription:
             queue, self._receive, consumer_tag=_CONSUMER, arguments={_OFFSET: start}
         )
 
-    async def reach(self, offset: int) -> None:
-        """Wait until something is in hand, or everything up to `offset` was."""
-        while not self.entries and self.next_offset <= offset:
+    async def reach(self, offset: int, count: int = 1) -> None:
+        """Wait until `count` are in hand (or as many as may be), or everything up to `offset`."""
+        enough = min(count, _PREFETCH // 2)
+        while len(self.entries) < enough and self.next_offset <= offset:
             self._arrived.clear()
             await self._arrived.wait()
 

@@ -196,7 +196,7 @@ class Session:
         """
         members = [await self._member(group, consumer, *begin) for begin in begins.items()]
         if to_the_end:
-            await asyncio.gather(*(member.catch_up() for member in members))
+            await asyncio.gather(*(member.catch_up(limit) for member in members))
         for member in members:
             limit -= await member.prepare(limit)
             if limit <= 0:
