@@ -129,8 +129,7 @@ class ConsensusService:
     async def _open_processor(self, partition: int) -> AsyncGenerator[Processor]:
         """Yield a partition's processor on connections of its own."""
         settings = self._settings
-        sealed = sealing(settings, Producer.CONSENSUS)
-        bus = open_bus(settings, sealed, metrics=self._metrics)
+        bus = open_bus(settings, self._metrics, encode=sealing(settings, Producer.CONSENSUS))
         ledger = open_ledger(settings)
         try:
             self._processors[partition] = Processor(
@@ -159,7 +158,8 @@ class ConsensusService:
 
     @asynccontextmanager
     async def _open_letter_intake(self) -> AsyncGenerator[LetterIntake]:
-        bus, ledger = open_bus(self._settings), open_ledger(self._settings)
+        bus = open_bus(self._settings, self._metrics)
+        ledger = open_ledger(self._settings)
         try:
             yield LetterIntake(bus, ledger, consumer=PROCESS, partitions=self._settings.partitions)
         finally:
@@ -170,7 +170,7 @@ class ConsensusService:
         """Publish logical time, often enough that a deadline is judged soon after it passed."""
         interval = self._settings.consensus.vote_deadline_seconds / _TICKS_PER_DEADLINE
         sealed = sealing(self._settings, Producer.CONSENSUS)
-        bus = open_bus(self._settings, sealed, metrics=self._metrics)
+        bus = open_bus(self._settings, self._metrics, encode=sealed)
         try:
             while True:
                 await asyncio.sleep(interval)

@@ -138,7 +138,7 @@ async def _announce(settings: Settings, bars: pl.DataFrame) -> None:
     first, last = bars["timestamp"].min(), bars["timestamp"].max()
     after: datetime = last + timedelta(microseconds=1)  # type: ignore[assignment,operator]
     news = open_time_series(settings).read(Table.NEWS, start=first, end=after)  # type: ignore[arg-type]
-    bus = open_bus(settings, sealing(settings, Producer.FEED))
+    bus = open_bus(settings, encode=sealing(settings, Producer.FEED))
     try:
         await Replay(bus, settings.partitions).announce(news)
     finally:
@@ -146,7 +146,7 @@ async def _announce(settings: Settings, bars: pl.DataFrame) -> None:
 
 
 async def _replay(settings: Settings, bars: pl.DataFrame, stage: Stage) -> None:
-    bus = open_bus(settings, sealing(settings, Producer.FEED))
+    bus = open_bus(settings, encode=sealing(settings, Producer.FEED))
     try:
         replay = Replay(bus, settings.partitions)
         done = 0

@@ -173,7 +173,7 @@ async def _send(settings: Settings, decision: ConsensusResult, answer: Answer) -
     proposal, clock, bus = (
         decision.proposal,
         open_clock(settings),
-        open_bus(settings, sealing(settings, Producer.OPERATOR)),
+        open_bus(settings, encode=sealing(settings, Producer.OPERATOR)),
     )
     partition = partition_of(proposal.symbol, settings.partitions)
     try:

@@ -234,7 +234,7 @@ async def _bus(
     connection = connected(settings, servers=["valkey"], producer=Producer(agent_id))
     filled = await asyncio.to_thread(connection.__enter__)
     try:
-        bus = open_bus(filled, sealing(filled, Producer(agent_id)), metrics=metrics)
+        bus = open_bus(filled, metrics, encode=sealing(filled, Producer(agent_id)))
         try:
             yield bus
         finally:

@@ -32,4 +32,4 @@ def sealed_by_its_speaker(settings: Settings) -> Callable[[Message], bytes]:
 
 def open_bus_for_everyone(settings: Settings) -> MessageBus:
     """Open the bus on which each message bears the seal of who may say it."""
-    return open_bus(settings, sealed_by_its_speaker(settings))
+    return open_bus(settings, encode=sealed_by_its_speaker(settings))

@@ -108,7 +108,7 @@ class GatewayService:
     async def _open_processor(self) -> AsyncIterator[Processor]:
         """Yield a processor on fresh connections, with everything that it stands on."""
         settings, metrics = self._settings, self._metrics
-        bus = open_bus(settings, sealing(settings, Producer.GATEWAY), metrics=metrics)
+        bus = open_bus(settings, metrics, encode=sealing(settings, Producer.GATEWAY))
         ledger = open_ledger(settings)
         handler = GatewayHandler(
             PaperVenue(settings.trading),

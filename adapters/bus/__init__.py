@@ -13,9 +13,9 @@ from domain.settings import Settings
 
 def open_bus(
     settings: Settings,
-    encode: Callable[[Message], bytes] = encode,
-    *,
     metrics: Metrics | None = None,
+    *,
+    encode: Callable[[Message], bytes] = encode,
 ) -> MessageBus:
     """Return the bus that the settings point at; it connects on first use.
 
@@ -23,11 +23,11 @@ def open_bus(
     ----------
     settings
         Connected settings.
+    metrics
+        Where lost connections are counted.
     encode
         What makes bytes of a message; of what the consensus or the gateway takes in, one that
         seals (`adapters.keys.sealing`).
-    metrics
-        Where lost connections are counted.
 
     Raises
     ------
@@ -45,7 +45,7 @@ def open_bus(
         # Its client takes long to import, and few processes need it.
         from adapters.bus.rabbitmq import RabbitBus  # noqa: PLC0415
 
-        return RabbitBus(settings.bus_url, encode=encode, metrics=metrics)
+        return RabbitBus(settings.bus_url, metrics=metrics, encode=encode)
     raise ConfigurationError(
         "QUORUM_BUS_URL is not set." if not scheme else f"No bus speaks {scheme!r}.",
         next_step="Set it to redis://, rediss://, unix://, amqp:// or amqps://,"

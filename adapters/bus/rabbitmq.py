@@ -58,10 +58,10 @@ class RabbitBus:
         Age from which unacknowledged deliveries come again to the consumer that holds them.
     patience_seconds
         How long a call is retried while the server can't be reached.
-    encode
-        What makes bytes of a message.
     metrics
         Where lost connections are counted.
+    encode
+        What makes bytes of a message, such as one that seals.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class RabbitBus:
         *,
         redeliver_after_ms: int = 60_000,
         patience_seconds: float = 15.0,
-        encode: Callable[[Message], bytes] = encode,
         metrics: Metrics | None = None,
+        encode: Callable[[Message], bytes] = encode,
     ) -> None:
         self._encode = encode
         self._url = URL(url)
