@@ -11,7 +11,7 @@ from tests.builders import vote
 class RepeatingBus(MemoryBus):
     """Delivers everything at every call, as a server does that lost the acknowledgements."""
 
-    async def consume(self, group, consumer, streams, **_) -> list[Delivery]:
+    async def consume(self, _group, _consumer, streams, **_) -> list[Delivery]:
         return [d for source in streams for d in await self.read(*source)]
 
 
