@@ -26,6 +26,7 @@ BENCHMARKS = (
     "record_size",
     "vote_latency",
     "stored_decisions",
+    "seal_cost",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

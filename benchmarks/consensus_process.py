@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from adapters.bus import open_bus
 from adapters.ledger import migrate
 from adapters.processes import Supervisor
 from adapters.profile import connected
@@ -11,6 +10,7 @@ from benchmarks.state import new_home
 from domain.ports.bus import MessageBus
 from domain.settings import Settings, load_settings
 from orchestration.live_plane import CONSENSUS, process_specs
+from tests.sealing import open_bus_for_everyone
 
 _READY_SECONDS = 60.0
 
@@ -34,7 +34,7 @@ def consensus_running(**fields: str) -> Iterator[Settings]:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[MessageBus]:
-    bus = open_bus(settings)
+    bus = open_bus_for_everyone(settings)
     try:
         yield bus
     finally:

@@ -8,6 +8,7 @@ import structlog
 from msgspec.structs import replace
 
 from agents.scorecards import agreed
+from consensus.authenticity import Authenticity
 from consensus.engine import Engine, LoggedEvent
 from consensus.handler import Batch, Effects, dead_letter
 from consensus.rounds import decision_id
@@ -22,6 +23,7 @@ from domain.ports.bus import Delivery
 from domain.ports.clock import Clock
 from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
 from domain.ports.metrics import Metrics
+from domain.refusals import Refusal
 from domain.rules import Rules, RulesChanged
 from domain.streams import Stream
 from domain.voting import ConsensusResult, TradingProposal, VoteRefused
@@ -32,7 +34,10 @@ STREAMS = (Stream.PROPOSALS, Stream.VOTES, Stream.REVIEWS, Stream.TIME)
 _INPUTS_BETWEEN_SNAPSHOTS = 10_000
 _SEVERITY = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 _log = structlog.get_logger(__name__)
-_FOR_A_PERSON = frozenset({"unknown_agent", "unexpected_type"})
+_FOR_A_PERSON = {
+    Refusal.UNKNOWN_AGENT: "No agent of that name votes.",
+    Refusal.UNEXPECTED_TYPE: "The consensus takes no such message.",
+}
 
 
 class DecisionHandler:
@@ -45,6 +50,8 @@ class DecisionHandler:
         next event.
     clock
         Tells whether a backlog is too old to be decided on; without one only ticks do.
+    authenticity
+        Judges what comes off the bus; None takes it as it comes (a simulation).
     """
 
     log: str = Log.DECISIONS
@@ -56,12 +63,14 @@ class DecisionHandler:
         *,
         partition: int = 0,
         clock: Clock | None = None,
+        authenticity: Authenticity | None = None,
         inputs_between_snapshots: int = _INPUTS_BETWEEN_SNAPSHOTS,
     ) -> None:
         self._rules = rules
         self._metrics = metrics
         self._partition = partition
         self._clock = clock
+        self._authenticity = authenticity
         self._between = inputs_between_snapshots
         self._since_snapshot = 0
         self._taken_in: dict[str, float] = {}
@@ -103,6 +112,7 @@ class DecisionHandler:
         ignored: list[Ignored] = []
         letters: list[DeadLetter] = []
         now = time.perf_counter()
+        batch = self._authentic(batch, letters)
         for delivery, message in (*self._own(batch), *batch):
             if isinstance(message, TradingProposal) and await self._decided(message, events):
                 ignored.append(Ignored(message=message, reason="duplicate"))
@@ -116,7 +126,8 @@ class DecisionHandler:
                     continue
                 ignored.append(event)
                 if event.reason in _FOR_A_PERSON:
-                    letters.append(dead_letter(delivery, event.reason))
+                    reason = Refusal(event.reason)
+                    letters.append(dead_letter(delivery, reason, _FOR_A_PERSON[reason]))
         return Effects(
             inputs=tuple(inputs),
             events=tuple(events),
@@ -130,10 +141,25 @@ class DecisionHandler:
             snapshot=self._snapshot(len(inputs)),
         )
 
+    def _authentic(self, batch: Batch, letters: list[DeadLetter]) -> Batch:
+        """Return what comes from who may say it; the rest becomes letters."""
+        if self._authenticity is None:
+            return batch
+        let_in: list[tuple[Delivery, Message]] = []
+        for delivery, message in batch:
+            refused = self._authenticity.refusal(delivery, message)
+            if refused is None:
+                let_in.append((delivery, message))
+            else:
+                letters.append(dead_letter(delivery, *refused))
+        return let_in
+
     def _own(self, batch: Batch) -> Batch:
         """Return what the engine must be told before a batch; journalled like all that it hears."""
-        first = batch[0][1]
         own: list[Message] = []
+        if not batch:
+            return []
+        first = batch[0][1]
         if self.engine.rules != self._rules:
             own.append(
                 RulesChanged(

@@ -10,6 +10,7 @@ import traceback
 from collections import Counter
 from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from consensus.handler import Batch, Effects, Handler, dead_letter
@@ -19,17 +20,19 @@ from consensus.relay import Relay
 from consensus.work import Work
 from domain.errors import EnvironmentProblem, Fenced, MessageRefused, RecordUnavailable
 from domain.market import MarketData, Tick
-from domain.messages import Message, decode, encode
+from domain.messages import MAXIMUM_MESSAGE_BYTES, Message, decode, encode
 from domain.metrics import Metric
 from domain.ports.bus import MessageBus
-from domain.ports.ledger import Commit, Ledger, Offset
+from domain.ports.ledger import Commit, DeadLetter, Ledger, Offset
 from domain.ports.metrics import Metrics
+from domain.refusals import Refusal
 from domain.streams import Stream
 from domain.voting import ConsensusResult, TradingProposal, Vote
 
 _log = structlog.get_logger(__name__)
 
 _ATTEMPTS_AT_A_FAULT = 3
+_BYTES_IN_A_LOG_LINE = 500  # a dead letter keeps all of them
 #: What nearly every message of a stream is; it decodes the quicker for it.
 _CARRIED: dict[Stream, type[Message]] = {
     Stream.MARKET: MarketData,
@@ -61,6 +64,8 @@ class Processor:
         Streams that are handled only behind what stood on the others (see `Intake`).
     limit
         Messages that are read at once; a transaction takes in at most about twice as many.
+    maximum_bytes
+        Longest message that is decoded.
     """
 
     def __init__(
@@ -76,12 +81,14 @@ class Processor:
         last: Sequence[Stream] = (),
         limit: int = 512,
         wait_ms: int = 200,
+        maximum_bytes: int = MAXIMUM_MESSAGE_BYTES,
     ) -> None:
         self._bus = bus
         self._handler = handler
         self._metrics = metrics
         self._group = group
         self._limit = limit
+        self._most = maximum_bytes
         self._stop = asyncio.Event()
         self._intake = Intake(
             bus,
@@ -170,9 +177,11 @@ class Processor:
             self._metrics.count(Metric.MESSAGES_CONSUMED, count, group=self._group, stream=stream)
         for delivery in deliveries:
             try:
-                work.batch.append((delivery, decode(delivery.data, _CARRIED.get(delivery.stream))))
+                likely = _CARRIED.get(delivery.stream)
+                message = decode(delivery.data, likely, maximum_bytes=self._most)
+                work.batch.append((delivery, message))
             except MessageRefused as refusal:
-                work.letters.append(dead_letter(delivery, refusal.what))
+                work.letters.append(dead_letter(delivery, refusal.reason, refusal.what))
         return work
 
     async def _take_in(self, arrived: Work) -> None:
@@ -226,8 +235,8 @@ class Processor:
                 delivery = single.deliveries[0]
                 _log.exception("message not processable", stream=delivery.stream)
                 trace = "".join(traceback.format_exception(fault))
-                reason = f"{type(fault).__name__}: {fault}"
-                single.letters.append(dead_letter(delivery, reason, trace))
+                letter = dead_letter(delivery, Refusal.FAULT, trace, tries=_ATTEMPTS_AT_A_FAULT)
+                single.letters.append(letter)
             await self._finish()
 
     async def _finish(self) -> None:
@@ -269,10 +278,26 @@ class Processor:
         began = time.perf_counter()
         await self._relay.publish(committed.outbox)
         for letter in commit.dead_letters:
-            await self._bus.publish_raw(Stream.DEAD_LETTERS, letter.partition, encode(letter))
-            reason = "fault" if letter.trace else "refused"
-            self._metrics.count(Metric.MESSAGES_REFUSED, stream=letter.stream, reason=reason)
+            await self._bury(letter)
+        for reason, count in Counter(each.reason for each in commit.ignored).items():
+            self._metrics.count(
+                Metric.MESSAGES_IGNORED, count, log=self._handler.log, reason=reason
+            )
         self._stage("publish", began)
+
+    async def _bury(self, letter: DeadLetter) -> None:
+        """Tell of a letter that is on record."""
+        buried = msgspec.structs.replace(letter, by=self._handler.log)
+        await self._bus.publish_raw(Stream.DEAD_LETTERS, letter.partition, encode(buried))
+        self._metrics.count(Metric.MESSAGES_REFUSED, stream=letter.stream, reason=letter.reason)
+        _log.warning(
+            "message refused",
+            stream=letter.stream,
+            partition=letter.partition,
+            position=letter.position,
+            reason=letter.reason,
+            data=letter.data[:_BYTES_IN_A_LOG_LINE],
+        )
 
     def _stage(self, stage: str, began: float) -> None:
         seconds = time.perf_counter() - began

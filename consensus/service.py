@@ -18,19 +18,23 @@ import structlog
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
+from adapters.keys import FolderKeyRing, KeyFolder, sealing
 from adapters.ledger import migrate, open_ledger
 from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
+from consensus.authenticity import Authenticity, Window
 from consensus.decisions import STREAMS, DecisionHandler
 from consensus.housekeeping import Housekeeping
+from consensus.letters import LetterIntake
 from consensus.processor import Processor
 from consensus.retries import keep_running, until_first_ends
 from domain.breaker import BreakerRules
 from domain.errors import EnvironmentProblem, QuorumError
 from domain.identity import derive_id
 from domain.market import Tick
+from domain.producers import Producer
 from domain.rules import Rules
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
@@ -77,6 +81,15 @@ class ConsensusService:
         self._settings = settings
         self._metrics = PrometheusMetrics()
         self._clock = open_clock(settings)
+        self._authenticity = Authenticity(
+            FolderKeyRing(KeyFolder.of(settings)),
+            partitions=settings.partitions,
+            clock=self._clock if settings.clock == "system" else None,
+            window=Window(
+                past=timedelta(seconds=settings.consensus.maximum_message_age_seconds),
+                future=timedelta(seconds=settings.consensus.maximum_clock_skew_seconds),
+            ),
+        )
         self._processors: dict[int, Processor] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -97,11 +110,12 @@ class ConsensusService:
         beside = [self._keep_house()]
         if self._settings.clock == "system":
             beside.append(self._tell_time())
-        processors = (
+        work = [
             keep_running(partial(self._open_processor, partition), stop)
             for partition in range(self._settings.partitions)
-        )
-        await until_first_ends(_together(processors), *beside)
+        ]
+        work.append(keep_running(self._open_letter_intake, stop))
+        await until_first_ends(_together(work), *beside)
 
     def problems(self) -> list[str]:
         """Return why nothing is decided; empty when all is well."""
@@ -115,7 +129,8 @@ class ConsensusService:
     async def _open_processor(self, partition: int) -> AsyncGenerator[Processor]:
         """Yield a partition's processor on connections of its own."""
         settings = self._settings
-        bus, ledger = open_bus(settings, self._metrics), open_ledger(settings)
+        bus = open_bus(settings, self._metrics, encode=sealing(settings, Producer.CONSENSUS))
+        ledger = open_ledger(settings)
         try:
             self._processors[partition] = Processor(
                 bus,
@@ -125,6 +140,7 @@ class ConsensusService:
                     self._metrics,
                     partition=partition,
                     clock=self._clock if settings.clock == "system" else None,
+                    authenticity=self._authenticity,
                 ),
                 self._metrics,
                 group=PROCESS,
@@ -132,6 +148,7 @@ class ConsensusService:
                 sources=[(stream, partition) for stream in STREAMS],
                 last=[Stream.TIME],
                 limit=settings.consensus.batch_messages,
+                maximum_bytes=settings.maximum_message_bytes,
             )
             yield self._processors[partition]
         finally:
@@ -139,10 +156,21 @@ class ConsensusService:
             await ledger.close()
             await bus.close()
 
+    @asynccontextmanager
+    async def _open_letter_intake(self) -> AsyncGenerator[LetterIntake]:
+        bus = open_bus(self._settings, self._metrics)
+        ledger = open_ledger(self._settings)
+        try:
+            yield LetterIntake(bus, ledger, consumer=PROCESS, partitions=self._settings.partitions)
+        finally:
+            await ledger.close()
+            await bus.close()
+
     async def _tell_time(self) -> None:
         """Publish logical time, often enough that a deadline is judged soon after it passed."""
         interval = self._settings.consensus.vote_deadline_seconds / _TICKS_PER_DEADLINE
-        bus = open_bus(self._settings, self._metrics)
+        sealed = sealing(self._settings, Producer.CONSENSUS)
+        bus = open_bus(self._settings, self._metrics, encode=sealed)
         try:
             while True:
                 await asyncio.sleep(interval)
@@ -173,8 +201,8 @@ class ConsensusService:
             await bus.close()
 
 
-async def _together(processors: Iterable[Coroutine[Any, Any, None]]) -> None:
-    await asyncio.gather(*processors)
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*work)
 
 
 async def serve(settings: Settings) -> None:
@@ -188,7 +216,9 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings, PROCESS)
-        with connected(settings, servers=("valkey", "postgres")) as ready:
+        with connected(
+            settings, servers=("valkey", "postgres"), producer=Producer.CONSENSUS
+        ) as ready:
             migrate(ready.ledger_url.get_secret_value())
             asyncio.run(serve(ready))
     except QuorumError as problem:

@@ -1,5 +1,7 @@
 """Errors that tell what happened, what was kept safe, and what to do next."""
 
+from domain.refusals import Refusal
+
 
 class QuorumError(Exception):
     """Base of every error that Quorum raises on purpose.
@@ -25,8 +27,10 @@ class QuorumError(Exception):
     def __str__(self) -> str:
         return f"{self.what} {self.kept} {self.next_step}"
 
-    def __reduce__(self) -> tuple[object, tuple[type["QuorumError"], str, str, str]]:
-        return _rebuild, (type(self), self.what, self.kept, self.next_step)
+    def __reduce__(
+        self,
+    ) -> tuple[object, tuple[type["QuorumError"], str, str, str], dict[str, object]]:
+        return _rebuild, (type(self), self.what, self.kept, self.next_step), self.__dict__
 
 
 def _rebuild(kind: type[QuorumError], what: str, kept: str, next_step: str) -> QuorumError:
@@ -46,7 +50,24 @@ class InvalidValue(QuorumError, ValueError):
 
 
 class MessageRefused(QuorumError):
-    """Bytes that are not a valid message: malformed, unknown, or out of range."""
+    """Bytes that are not a valid message: malformed, unknown, or out of range.
+
+    Parameters
+    ----------
+    reason
+        Which of the typed reasons; it is what is counted.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: Refusal = Refusal.MALFORMED,
+        kept: str = "Nothing was changed.",
+        next_step: str,
+    ) -> None:
+        super().__init__(what, kept=kept, next_step=next_step)
+        self.reason = reason
 
 
 class UnknownSchemaVersion(MessageRefused):

@@ -64,6 +64,12 @@ class Metric(Enum):
         "Times that something was tried again after a fault: record, bus, handler.",
         ("operation",),
     )
+    MESSAGES_IGNORED = MetricSpec(
+        "quorum_messages_ignored_total",
+        "counter",
+        "Valid messages without effect: late, duplicate, of an unknown proposal.",
+        ("log", "reason"),
+    )
     STREAM_LAG = MetricSpec(
         "quorum_stream_lag_messages",
         "gauge",

@@ -38,11 +38,11 @@ def canonical(value: Decimal | float | str) -> Decimal:
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     except InvalidOperation:
         raise InvalidValue(
-            f"{value!r} is not a number.", next_step="Send a finite decimal number."
+            f"{value!r:.99} is not a number.", next_step="Send a finite decimal number."
         ) from None
     if not number.is_finite() or not -_LIMIT < number < _LIMIT:
         raise InvalidValue(
-            f"{value!r} is not a finite number below 10**18.",
+            f"{value!r:.99} is not a finite number below 10**18.",
             next_step="Send a finite decimal number.",
         )
     rounded = _quantize(number, BILLIONTH)

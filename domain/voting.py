@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from domain.market import Symbol
-from domain.messages import Message, Value, message_type, set_field, utc
+from domain.messages import Identifier, Message, Value, message_type, set_field, utc
 from domain.money import canonical, not_negative, positive
 from domain.portfolio import Portfolio
 
@@ -98,7 +98,7 @@ class TradingProposal(Message, _Confident, frozen=True, kw_only=True):
     quantity: Decimal
     reference_price: Decimal
     price_target: Decimal
-    horizon_days: Annotated[int, msgspec.Meta(ge=1)]
+    horizon_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     rationale: str
     confidence_ppm: ConfidencePpm
     risk_metrics: dict[str, Decimal] = {}
@@ -147,10 +147,10 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
 
     # In the order of their bytes: so a decoder finds each where it looks first.
     abstention: str = ""
-    agent_id: str
+    agent_id: Identifier
     confidence_ppm: ConfidencePpm
     model_version: str
-    proposal_id: str
+    proposal_id: Identifier
     rationale: str
     risk_assessment: dict[str, Decimal] = {}
     score: Score
@@ -278,7 +278,7 @@ class ConsensusResult(Message, frozen=True, kw_only=True):
 class ReviewVerdict(Message, frozen=True, kw_only=True):
     """A person's answer to a decision that was sent to manual review."""
 
-    decision_id: str
+    decision_id: Identifier
     approved: bool
     actor: str
     reason: str

@@ -7,12 +7,20 @@ from contextlib import contextmanager
 from adapters.processes import ProcessSpec, Supervisor
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
+from adapters.profile import acting_as
+from domain.producers import Producer
 from domain.settings import Settings, as_environment
 from domain.voting import AgentId
 from orchestration.ports import demand_free, live_ports
 
 CONSENSUS, GATEWAY, PROJECTIONS = "consensus", "gateway", "projections"
 AGENTS = {agent: f"agent.{agent}" for agent in AgentId}
+PRODUCERS = {
+    CONSENSUS: Producer.CONSENSUS,
+    GATEWAY: Producer.GATEWAY,
+    PROJECTIONS: Producer.PROJECTIONS,
+    **{name: Producer(agent) for agent, name in AGENTS.items()},
+}
 PROCESSES = (CONSENSUS, GATEWAY, PROJECTIONS, *AGENTS.values())
 
 _READY_SECONDS = 120.0
@@ -40,7 +48,8 @@ def process_specs(settings: Settings) -> list[ProcessSpec]:
 
 
 def _own(settings: Settings, process: str) -> Settings:
-    """Return a process's settings; two processes of a machine can't share the metrics port."""
+    """Return a process's settings: its own user of the bus, its own metrics port."""
+    settings = acting_as(settings, PRODUCERS[process])
     place = _METRICS_PORTS.get(process, 0)
     if not place or not settings.metrics_port:
         return settings

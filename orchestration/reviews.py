@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from adapters.bus import open_bus
 from adapters.clock import open_clock
+from adapters.keys import sealing
 from adapters.ledger import migrate
 from adapters.processes.run_file import find_process
 from adapters.profile import connected
@@ -24,6 +25,7 @@ from domain.messages import Value, decode
 from domain.ports.bus import MessageBus
 from domain.ports.clock import Clock
 from domain.ports.ledger import Log
+from domain.producers import Producer
 from domain.settings import Settings
 from domain.streams import Stream, partition_of
 from domain.voting import ConsensusResult, Outcome, ReviewVerdict
@@ -117,7 +119,7 @@ def answer_review(
             f"The consensus does not run in {settings.home}.",
             next_step="Start the platform there (`quorum up`), then answer again.",
         )
-    with connected(settings, servers=("postgres", "valkey")) as ready:
+    with connected(settings, servers=("postgres", "valkey"), producer=Producer.OPERATOR) as ready:
         url = ready.ledger_url.get_secret_value()
         migrate(url)
         queries = Queries(url)
@@ -168,7 +170,11 @@ def _deadline(settings: Settings, decision: ConsensusResult) -> datetime:
 
 async def _send(settings: Settings, decision: ConsensusResult, answer: Answer) -> ReviewVerdict:
     """Publish the answer; every answer to one decision has the same id, so one counts."""
-    proposal, clock, bus = decision.proposal, open_clock(settings), open_bus(settings)
+    proposal, clock, bus = (
+        decision.proposal,
+        open_clock(settings),
+        open_bus(settings, encode=sealing(settings, Producer.OPERATOR)),
+    )
     partition = partition_of(proposal.symbol, settings.partitions)
     try:
         bar = await _last_bar(bus, clock, partition, proposal.symbol)

@@ -3,7 +3,7 @@
 import asyncio
 from bisect import bisect_left, bisect_right
 from collections import defaultdict, deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.bus.numbering import (
@@ -88,11 +88,18 @@ class MemoryBus:
         What it shares with other buses; its own by default.
     redeliver_after_ms
         Age, by the event loop's clock, from which unacknowledged deliveries are taken over.
+    encode
+        What makes bytes of a message, such as one that seals.
     """
 
     def __init__(
-        self, broker: MemoryBroker | None = None, *, redeliver_after_ms: int = 60_000
+        self,
+        broker: MemoryBroker | None = None,
+        *,
+        redeliver_after_ms: int = 60_000,
+        encode: Callable[[Message], bytes] = encode,
     ) -> None:
+        self._encode = encode
         self._broker = broker or MemoryBroker()
         self._redeliver_after = redeliver_after_ms / 1000
         self._history: dict[tuple[str, str, _Source], deque[Position]] = {}
@@ -104,12 +111,12 @@ class MemoryBus:
         source = (stream, partition)
         latest = self._broker.partition(source).latest
         if sequence is None:
-            return self._append(source, self._next_of_the_bus(latest), encode(message))
+            return self._append(source, self._next_of_the_bus(latest), self._encode(message))
         check_sequence(sequence)
         if (position := (sequence, 0)) <= latest:
             check_numbered_by_writer(f"{stream}:{partition}", latest)
             return _text(position)
-        return self._append(source, position, encode(message))
+        return self._append(source, position, self._encode(message))
 
     async def publish_many(
         self,

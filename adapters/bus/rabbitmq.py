@@ -60,6 +60,8 @@ class RabbitBus:
         How long a call is retried while the server can't be reached.
     metrics
         Where lost connections are counted.
+    encode
+        What makes bytes of a message, such as one that seals.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class RabbitBus:
         redeliver_after_ms: int = 60_000,
         patience_seconds: float = 15.0,
         metrics: Metrics | None = None,
+        encode: Callable[[Message], bytes] = encode,
     ) -> None:
+        self._encode = encode
         self._url = URL(url)
         self._address = str(self._url.with_user(None).with_query(None))
         self._redeliver_after_ms = redeliver_after_ms
@@ -90,7 +94,7 @@ class RabbitBus:
 
         Without a sequence, a retry after a lost confirmation may append it twice.
         """
-        source, data = (stream, partition), encode(message)
+        source, data = (stream, partition), self._encode(message)
         if sequence is None:
             await self._call(lambda session: session.publish(source, data))
             return ""
@@ -110,7 +114,7 @@ class RabbitBus:
     ) -> None:
         """Append messages numbered from `first_sequence`; see `MessageBus`."""
         check_sequence(first_sequence)
-        numbered = list(enumerate(map(encode, messages), first_sequence))
+        numbered = list(enumerate(map(self._encode, messages), first_sequence))
         await self._call(lambda s: s.publish_numbered((stream, partition), numbered, begins=begins))
 
     async def latest(self, stream: Stream, partition: int) -> str:

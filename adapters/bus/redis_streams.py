@@ -60,6 +60,8 @@ class RedisBus:
     maximum_messages
         Messages in a partition from which publishers wait for its consumers; several publishers
         at once may exceed it by what each has in flight.
+    encode
+        What makes bytes of a message, such as one that seals.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class RedisBus:
         redeliver_after_ms: int = 60_000,
         patience_seconds: float = 15.0,
         maximum_messages: int = 1_000_000,
+        encode: Callable[[Message], bytes] = encode,
     ) -> None:
+        self._encode = encode
         self._address = RedisAddress.of(url)
         self._redeliver_after_ms = redeliver_after_ms
         self._patience = patience_seconds
@@ -94,7 +98,7 @@ class RedisBus:
 
         Without a sequence, a retry after a lost answer may append it twice.
         """
-        key, data = _key(stream, partition), encode(message)
+        key, data = _key(stream, partition), self._encode(message)
         if sequence is not None:
             check_sequence(sequence)
         position = "*" if sequence is None else f"{sequence}-0"
@@ -119,7 +123,8 @@ class RedisBus:
         check_sequence(first_sequence)
         for start in range(0, len(messages), _PUBLISHED_AT_ONCE):
             first = first_sequence + start
-            some = [encode(message) for message in messages[start : start + _PUBLISHED_AT_ONCE]]
+            batch = messages[start : start + _PUBLISHED_AT_ONCE]
+            some = [self._encode(message) for message in batch]
             await self._wait_for_room(key)
             last, length = await self._call(
                 lambda first=first, some=some: self._script(key, first, some, begins=begins)

@@ -216,6 +216,12 @@ class MemoryLedger:
             if name == log and held.token
         ]
 
+    async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """See `Ledger.record_letters`."""
+        for letter in letters:
+            key = letter.by, letter.stream, letter.partition, letter.position
+            self._dead_letters.setdefault(key, letter)
+
     async def dead_letters(
         self, *, stream: Stream | None = None, limit: int = 1000
     ) -> Sequence[DeadLetter]:

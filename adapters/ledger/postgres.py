@@ -31,6 +31,21 @@ from domain.streams import Stream
 
 #: Months that stand ready behind the present one.
 MONTHS_AHEAD = 3
+#: By its look, not only by the conflict, so that no number is used up for nothing.
+_RECORD_LETTER = """
+    INSERT INTO ledger.dead_letters
+        (log, stream, stream_partition, position, reason, attempts, data, trace)
+    SELECT d.* FROM (
+        VALUES (%s::text, %s::text, %s::integer, %s::text, %s::text, %s::integer, %b::bytea,
+            %s::text)
+    ) AS d (log, stream, stream_partition, position, reason, attempts, data, trace)
+    WHERE NOT EXISTS (
+        SELECT FROM ledger.dead_letters AS k
+        WHERE (k.log, k.stream, k.stream_partition, k.position)
+            = (d.log, d.stream, d.stream_partition, d.position)
+    )
+    ON CONFLICT (log, stream, stream_partition, position) DO NOTHING
+"""
 
 
 class PostgresLedger:
@@ -203,6 +218,20 @@ class PostgresLedger:
             (log,),
         )
         return [Head(log=log, partition=p, sequence=n, hash=h) for p, n, h in rows]
+
+    async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """See `Ledger.record_letters`."""
+        rows = [
+            (d.by, d.stream, d.partition, d.position, d.reason, d.attempts, d.data, d.trace)
+            for d in letters
+        ]
+        async with _available():
+            connection = await self._connect()
+            try:
+                async with connection.transaction(), connection.cursor() as cursor:
+                    await cursor.executemany(_RECORD_LETTER, rows)
+            finally:
+                await connection.close()
 
     async def dead_letters(
         self, *, stream: Stream | None = None, limit: int = 1000

@@ -7,10 +7,12 @@ events, the positions of the inputs they came from, and what is to be published 
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
+
+import msgspec
 
 from domain.merkle import Subtree
-from domain.messages import Message, Value, decode
+from domain.messages import Identifier, Message, Value, decode, set_field
 from domain.ports.bus import Delivery
 from domain.streams import Stream
 
@@ -124,18 +126,31 @@ class DeadLetter(Value, frozen=True, kw_only=True):
     stream, partition, position, attempts
         Where it stood and how often it was tried.
     reason, trace
-        The refusal in one sentence, and where it arose.
+        The typed reason (`domain.refusals.Refusal`), and what was found in one sentence or, of
+        a fault, where it arose.
     data
         The original bytes.
+    by
+        Who gave it up: an agent's consumer group, or the log whose writer it was.
     """
 
     stream: Stream
-    partition: int
-    position: str
-    reason: str
-    attempts: int
+    partition: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+    position: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
+    reason: Identifier
+    attempts: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
     data: bytes
     trace: str = ""
+    by: Identifier = ""
+
+    def __post_init__(self) -> None:
+        for name in ("reason", "trace", "by"):
+            set_field(self, name, _storable(getattr(self, name)))
+
+
+def _storable(text: str) -> str:
+    """Return text as the database takes it: it knows no NUL and no half of a surrogate pair."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
 
 
 class LetterAction(StrEnum):
@@ -334,6 +349,10 @@ class Ledger(Protocol):
 
     async def heads(self, log: str) -> Sequence[Head]:
         """Return the end of every partition of a log, by partition."""
+        ...
+
+    async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Record letters that others gave up (`DeadLetter.by`), each once."""
         ...
 
     async def dead_letters(

@@ -63,6 +63,16 @@ class ConsensusSettings(SettingsGroup):
         gt=0,
         description="Logical time until one round admits an agent again that was cut off.",
     )
+    maximum_clock_skew_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How far ahead of this machine's clock a message's time may be.",
+    )
+    maximum_message_age_seconds: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="Age from which a message is refused by its time, whatever it says.",
+    )
     batch_messages: int = Field(
         default=512, ge=1, description="Messages that one ledger transaction takes in at most."
     )

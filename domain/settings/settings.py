@@ -80,6 +80,17 @@ class Settings(BaseSettings):
         description="system: wall clock; event: time comes from the messages (replays, the demo).",
     )
     seed: int = Field(default=7, ge=0, description="Seed of everything that is random.")
+    keys_folder: Path | None = Field(
+        default=None,
+        description="Folder with the keys that producers seal their messages with, such as your "
+        "mounted secrets; empty makes them below the state folder.",
+    )
+    maximum_message_bytes: int = Field(
+        default=1_000_000,
+        ge=10_000,
+        le=100_000_000,
+        description="Longest message that is looked at (bytes); a longer one is refused undecoded.",
+    )
     data_folder: Path | None = Field(
         default=None,
         description="Folder with your own bars (Parquet or CSV); empty uses the packaged sample.",
@@ -121,7 +132,7 @@ class Settings(BaseSettings):
     )
     serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
 
-    @field_validator("home", "data_folder")
+    @field_validator("home", "data_folder", "keys_folder")
     @classmethod
     def _folder(cls, path: Path | None) -> Path | None:
         """Return the folder as every process finds it, wherever it was started."""

@@ -24,9 +24,11 @@ from adapters.ledger import migrate
 from adapters.processes.run_file import find_process
 from domain.identity import derive_id
 from domain.messages import Message
+from domain.settings import Settings
 from domain.streams import Stream
 from orchestration.command_line.application import run
 from tests.builders import proposal, votes
+from tests.sealing import sealed_by_its_speaker
 
 Answer = TypeVar("Answer")
 
@@ -46,6 +48,7 @@ class Desk:
         self.environment = environment
         self.home = Path(environment["QUORUM_HOME"])
         self._process = process
+        self.sealed = sealed_by_its_speaker(Settings(home=self.home))
         self.output: Callable[[], tuple[str, str]] = lambda: ("", "")
 
     def command(self, *words: str, code: int = 0) -> str:
@@ -61,7 +64,7 @@ class Desk:
 
     def on_bus(self, operation: Callable[[RedisBus], Awaitable[Answer]]) -> Answer:
         async def operate() -> Answer:
-            bus = RedisBus(self.environment["QUORUM_BUS_URL"])
+            bus = RedisBus(self.environment["QUORUM_BUS_URL"], encode=self.sealed)
             try:
                 return await operation(bus)
             finally:

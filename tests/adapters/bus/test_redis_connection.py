@@ -100,12 +100,12 @@ async def test_a_server_that_is_silent_for_too_long_is_given_up(connect):
 async def test_who_we_are_is_told_first(connect, valkey):
     owner = await connect()
     await owner.call("ACL", "SETUSER", "ada", "on", ">secret", "+@all", "~*")
-    mark = "&" if "?" in valkey.bus_url else "?"
-    ada = await connect(f"{valkey.bus_url}{mark}username=ada&password=secret&db=2")
+    nobody = f"unix://{valkey.bus_url.partition('@')[2]}"
+    ada = await connect(f"{nobody}&username=ada&password=secret&db=2")
     assert await ada.call("ACL", "WHOAMI") == b"ada"
     assert b"db=2" in await ada.call("CLIENT", "INFO")
     with pytest.raises(RefusedByServer, match="WRONGPASS"):
-        await connect(f"{valkey.bus_url}{mark}username=ada&password=wrong")
+        await connect(f"{nobody}&username=ada&password=wrong")
     await owner.call("ACL", "DELUSER", "ada")
 
 
