@@ -12,6 +12,7 @@ import psycopg
 
 from adapters.bus.redis_address import RedisAddress
 from adapters.bus.redis_connection import RedisConnection, open_connection
+from adapters.keys import KeyFolder
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import find_process
 from benchmarks.consensus_process import consensus_running, opened
@@ -20,6 +21,8 @@ from consensus.housekeeping import Housekeeping
 from consensus.service import PROCESS
 from domain.messages import encode
 from domain.ports.bus import MessageBus
+from domain.producers import Producer
+from domain.seals import seal
 from domain.settings import Settings
 from domain.streams import Stream
 from tests.builders import at, proposal, votes
@@ -66,7 +69,7 @@ async def _sustained(settings: Settings) -> tuple[float, tuple[float, float]]:
     process = psutil.Process(run_file.identity.pid)
     connection = await open_connection(RedisAddress.of(settings.bus_url))
     async with opened(settings) as bus, opened(settings) as second:
-        load = _Load(connection, bus)
+        load = _Load(connection, bus, KeyFolder.of(settings))
         care = Housekeeping(
             second, PrometheusMetrics(), group="gateway", sources=[], trims=[_DECISIONS], keep=1_000
         )
@@ -84,16 +87,16 @@ async def _sustained(settings: Settings) -> tuple[float, tuple[float, float]]:
 class _Load:
     """Publishes and listens, never more than some in flight."""
 
-    def __init__(self, connection: RedisConnection, bus: MessageBus) -> None:
+    def __init__(self, connection: RedisConnection, bus: MessageBus, keys: KeyFolder) -> None:
         self._connection = connection
         self._bus = bus
         self._sent = 0
         self.heard = 0
         self._messages = [
-            (f"quorum:{stream}:0", encode(message))
-            for stream, message in (
-                (Stream.PROPOSALS, proposal("template")),
-                *((Stream.VOTES, vote) for vote in votes("template")),
+            (f"quorum:{stream}:0", keys.own(producer), encode(message))
+            for stream, producer, message in (
+                (Stream.PROPOSALS, Producer.MARKET_ANALYST, proposal("template")),
+                *((Stream.VOTES, Producer(v.agent_id), v) for v in votes("template")),
             )
         ]
         template = proposal("template")
@@ -113,11 +116,11 @@ class _Load:
         for number in range(self._sent, self._sent + _TOGETHER):
             name = b"%032x" % number
             moment = at(number / _GOAL_RATE).isoformat().replace("+00:00", "Z").encode()
-            for key, template in self._messages:
+            for key, secret, template in self._messages:
                 data = _at(template.replace(self._name, name), moment)
                 for place, vote in enumerate(self._votes):
                     data = data.replace(vote, b"%032x-%d" % (number, place))
-                commands.append(("XADD", key, "*", "data", data))
+                commands.append(("XADD", key, "*", "data", seal(data, secret)))
         await self._connection.send(*commands)
         self._sent += _TOGETHER
 

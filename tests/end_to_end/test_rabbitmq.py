@@ -9,10 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from adapters.bus.rabbitmq import RabbitBus
+from adapters.keys import sealing
 from adapters.ledger import migrate, open_ledger
 from consensus.audit import read_log, verify_ledger
 from consensus.service import ConsensusService
 from domain.ports.ledger import Log
+from domain.producers import Producer
 from domain.voting import AgentId
 from orchestration import demo as whole_loop
 from orchestration.replay import Replay
@@ -59,7 +61,11 @@ async def live_plane(settings) -> AsyncIterator[None]:
 
 async def replayed(settings, bars, server) -> None:
     """Feed the bars; in the middle of two of them the server is killed and started again."""
-    bus = RabbitBus(settings.bus_url, patience_seconds=PATIENCE_SECONDS)
+    bus = RabbitBus(
+        settings.bus_url,
+        patience_seconds=PATIENCE_SECONDS,
+        encode=sealing(settings, Producer.FEED),
+    )
     replay = Replay(bus, settings.partitions, stage_timeout_seconds=PATIENCE_SECONDS)
     crashes: list[asyncio.Task[None]] = []
 

@@ -403,6 +403,3 @@ async def test_a_group_that_has_to_be_made_begins_where_it_is_told(desk: Desk) -
     await publish_many(bus, desk, 1, 2, 3, 4)
     after = {desk.sources[0]: "2-0"}
     assert [d.data for d in await take(bus, desk, after=after)] == data(3, 4)
-    await bus.close()
-    after = {desk.sources[0]: "4-0"}
-    assert [d.data for d in await take(desk.open(), desk, after=after)] == data(3, 4)
