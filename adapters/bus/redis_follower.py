@@ -59,10 +59,10 @@ class Follower:
             await self._show(after)
         return [self._in_hand.popleft() for _ in range(min(limit, len(self._in_hand)))]
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the connection."""
         if self._connection is not None:
-            self._connection.close()
+            await self._connection.end()
 
     async def _show(self, after: Mapping[Source, str]) -> None:
         """Show where the record is; now and then again, since a server may lose its groups."""
