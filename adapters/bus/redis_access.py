@@ -17,6 +17,8 @@ OWNER = "owner"
 _ANYONE = "+ping +select +client|setinfo +client|setname"
 _LOOK = "+exists +xlen +xrange +xread +xinfo|stream +xinfo|groups"
 _CONSUME = "+xreadgroup +xack +xautoclaim +xpending +xgroup|create"
+#: Of who keeps its own positions, on record: its group only shows where that is.
+_FOLLOW = "+eval +evalsha +xgroup|setid +xgroup|destroy"
 _ADD = "+xadd +eval +evalsha +exists +xlen +xinfo|stream"
 _CACHE = {
     Producer.PROJECTIONS: "+hget +hmget +hset +pexpire +eval +evalsha +script|load",
@@ -28,8 +30,9 @@ _TRIM = "+exists +xinfo|stream +xinfo|groups +xpending +xtrim"
 def user(producer: Producer, password: str | None) -> str:
     """Return the line of one producer; without a password nobody can log in as it."""
     rights = [f"-@all {_ANYONE}"]
+    follows = f" {_FOLLOW}" if producer in TRIMS else ""
     for commands, streams in (
-        (f"{_LOOK} {_CONSUME}", READS[producer]),
+        (f"{_LOOK} {_CONSUME}{follows}", READS[producer]),
         (_ADD, WRITES[producer]),
         (_TRIM, TRIMS.get(producer, frozenset[Stream]())),
     ):
