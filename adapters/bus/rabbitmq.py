@@ -149,14 +149,14 @@ class RabbitBus:
         after: Mapping[tuple[Stream, int], str] | None = None,
     ) -> list[Delivery]:
         """Return what `group` has not finished; see `MessageBus`."""
-        begins = {source: parse((after or {}).get(source, "")) for source in streams}
+        sources = {s: None if after is None else parse(after.get(s, "")) for s in streams}
         deadline = time.monotonic() + wait_ms / 1000
         while True:
             remaining = deadline - time.monotonic()
             session = await self._connected()
             arrival, ends = session.arrival, remaining <= 0 or wait_ms < _ARRIVAL_MS
             await self._call(
-                lambda s, ends=ends: s.prepare(group, consumer, begins, limit, to_the_end=ends)
+                lambda s, ends=ends: s.prepare(group, consumer, sources, limit, to_the_end=ends)
             )
             if self._session and (found := self._session.take(group, consumer, streams, limit)):
                 return found

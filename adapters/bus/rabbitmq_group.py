@@ -22,7 +22,7 @@ from aio_pika import DeliveryMode, ExchangeType, Message
 from aio_pika.abc import AbstractChannel, AbstractExchange
 from aiormq.abc import DeliveredMessage
 
-from adapters.bus.numbering import FIRST_NUMBER_OF_THE_BUS, Position
+from adapters.bus.numbering import Position
 from adapters.bus.rabbitmq_log import Entry, Log, Subscription, Watch, position_of
 
 _ELECTION_SECONDS = 0.5
@@ -131,8 +131,6 @@ class Member:
         The name of the queue of tickets.
     log, marks
         The partition's log, and the group's marks on it.
-    begin
-        Behind which position the group begins if it is new.
     tickets
         The channel that this connection's tickets come by.
     """
@@ -142,16 +140,14 @@ class Member:
         name: str,
         log: Log,
         marks: Log,
-        begin: Position,
-        *,
         retries: Retries,
+        *,
         tickets: AbstractChannel,
         watch: Watch,
     ) -> None:
         self._name = name
         self._log = log
         self._marks = marks
-        self._begin = begin
         self._retries = retries
         self._channel = tickets
         self._watch = watch
@@ -171,11 +167,6 @@ class Member:
     def owner(self) -> bool:
         """Whether the partition is this member's; else it waits for another to go."""
         return self._subscription is not None
-
-    @property
-    def mark(self) -> Mark:
-        """Where the group stands, as its owner knows it."""
-        return Mark(self._mark.offset, self._mark.position, list(self._unfinished.values()))
 
     async def join(self) -> None:
         """Stand for election; where nobody else is seated, it is won before this returns."""
@@ -237,19 +228,13 @@ class Member:
         mark = await read_mark(self._marks)
         if mark is None:
             await self._marks.create()
-            mark = await self._new_mark()
+            mark = Mark()
         self._mark = mark
         self._unfinished = {one.position: one for one in mark.unfinished}
         await self._read_again(mark.unfinished)
         self._tickets.clear()  # all of that comes again now
         self._subscription = await self._log.follow(mark.offset + 1)
         return self._subscription
-
-    async def _new_mark(self) -> Mark:
-        """Return where a new group begins; a log that was begun anew is read from its start."""
-        number, offset = self._begin
-        known = number >= FIRST_NUMBER_OF_THE_BUS and offset <= (await self._log.end())[-1].offset
-        return Mark(offset if known else -1, self._begin)
 
     async def _read_again(self, unfinished: Iterable[Unfinished]) -> None:
         wanted = {one.offset: one for one in unfinished}
@@ -303,7 +288,9 @@ class Member:
             self._watch.lose()
 
     async def _write(self) -> None:
-        await self._marks.append(msgspec.json.encode(self.mark))
+        unfinished = list(self._unfinished.values())
+        mark = Mark(self._mark.offset, self._mark.position, unfinished)
+        await self._marks.append(msgspec.json.encode(mark))
 
     async def _renew(self) -> None:
         await self._retries.put(self._name, [], later=False)

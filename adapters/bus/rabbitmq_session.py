@@ -14,6 +14,7 @@ from adapters.bus.numbering import (
     check_begins,
     check_numbered_by_writer,
 )
+from adapters.bus.rabbitmq_follower import Follower
 from adapters.bus.rabbitmq_group import Held, Mark, Member, Retries, read_mark
 from adapters.bus.rabbitmq_log import Entry, Log, Subscription, position_of
 from domain.ports.bus import Backlog, Delivery
@@ -100,7 +101,7 @@ class Session:
         self._running: set[asyncio.Future[Any]] = set()
         self._logs: dict[Source, Log] = {}
         self._latest: dict[Source, Position] = {}
-        self._members: dict[tuple[str, str, Source], Member] = {}
+        self._members: dict[tuple[str, str, Source], Member | Follower] = {}
         self._readers: dict[tuple[Source, Position], _Reader] = {}
         self._publishing: AbstractChannel
         self._tickets: AbstractChannel
@@ -185,16 +186,16 @@ class Session:
         self,
         group: str,
         consumer: str,
-        begins: Mapping[Source, Position],
+        sources: Mapping[Source, Position | None],
         limit: int,
         *,
         to_the_end: bool,
     ) -> None:
         """Have up to `limit` deliveries ready, of what is in hand or (`to_the_end`) there.
 
-        `begins` tells for each source behind which position the group begins if it is new.
+        `sources` tells for each behind which position of its own the consumer begins, if it has.
         """
-        members = [await self._member(group, consumer, *begin) for begin in begins.items()]
+        members = [await self._member(group, consumer, *one) for one in sources.items()]
         if to_the_end:
             await asyncio.gather(*(member.catch_up(limit) for member in members))
         for member in members:
@@ -215,9 +216,10 @@ class Session:
 
     async def acknowledge(self, group: str, source: Source, positions: list[Position]) -> None:
         """Forget deliveries."""
-        if owner := self._owner(group, source):
-            await owner.finish(positions)
-        else:
+        seated = self._seated(group, source)
+        for member in seated:
+            await member.finish(positions)
+        if not seated:
             _log.warning("no longer the owner: what was acknowledged comes again", group=group)
 
     async def read(
@@ -237,10 +239,9 @@ class Session:
         return [_delivery(source, Held(entry, position, 1)) for entry, position in found]
 
     async def backlog(self, group: str, source: Source) -> Backlog:
-        """Return how far a group is behind, as its owner or its last mark tells."""
+        """Return how far a group is behind, as its newest mark tells."""
         log = await self._log(source)
-        owner = self._owner(group, source)
-        mark = owner.mark if owner else await read_mark(self._marks(group, source))
+        mark = await read_mark(self._marks(group, source))
         end = (await log.end())[-1]
         if mark is None:
             first = await log.first()
@@ -271,29 +272,31 @@ class Session:
                 self._logs[source] = log
             return log
 
-    async def _member(self, group: str, consumer: str, source: Source, begin: Position) -> Member:
+    async def _member(
+        self, group: str, consumer: str, source: Source, begin: Position | None
+    ) -> Member | Follower:
         log, key = await self._log(source), (group, consumer, source)
         async with self._opening:
             if (member := self._members.get(key)) is None:
                 name, marks = f"{_name(source)}.{group}", self._marks(group, source)
-                member = Member(
-                    name,
-                    log,
-                    marks,
-                    begin,
-                    retries=self._retries,
-                    tickets=self._tickets,
-                    watch=self,
-                )
+                if begin is None:
+                    member = Member(
+                        name, log, marks, self._retries, tickets=self._tickets, watch=self
+                    )
+                else:
+                    member = Follower(log, marks, begin)
                 await member.join()
                 self._members[key] = member
             return member
 
-    def _owner(self, group: str, source: Source) -> Member | None:
-        for (its_group, _, its_source), member in self._members.items():
-            if (its_group, its_source) == (group, source) and member.owner:
-                return member
-        return None
+    def _seated(self, group: str, source: Source) -> list[Member | Follower]:
+        """Return who is served here with a group's messages."""
+        return [
+            member
+            for (its_group, _, its_source), member in self._members.items()
+            if (its_group, its_source) == (group, source)
+            and (isinstance(member, Follower) or member.owner)
+        ]
 
     def _marks(self, group: str, source: Source) -> Log:
         return self._stream(f"{_name(source)}.{group}.marks", _MARKS_BYTES)
