@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from agents.scorecards import agreed
 from consensus.authenticity import Authenticity
-from consensus.engine import Engine, LoggedEvent
+from consensus.engine import Engine
 from consensus.handler import Batch, Effects, dead_letter
 from consensus.rounds import decision_id
 from consensus.rule import AGENTS
@@ -21,7 +21,7 @@ from domain.messages import Message, decode, encode
 from domain.metrics import Metric
 from domain.ports.bus import Delivery
 from domain.ports.clock import Clock
-from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
+from domain.ports.ledger import DeadLetter, DecisionEvent, Ignored, Ledger, Log, Outgoing
 from domain.ports.metrics import Metrics
 from domain.refusals import Refusal
 from domain.rules import Rules, RulesChanged
@@ -108,7 +108,7 @@ class DecisionHandler:
     async def handle(self, batch: Batch) -> Effects:
         """Apply a batch to the engine."""
         inputs: list[Delivery] = []
-        events: list[LoggedEvent] = []
+        events: list[DecisionEvent] = []
         ignored: list[Ignored] = []
         letters: list[DeadLetter] = []
         now = time.perf_counter()
@@ -217,7 +217,7 @@ class DecisionHandler:
                 partition=str(self._partition),
             )
 
-    async def _decided(self, proposal: TradingProposal, events: Iterable[LoggedEvent]) -> bool:
+    async def _decided(self, proposal: TradingProposal, events: Iterable[DecisionEvent]) -> bool:
         """Whether only the record, or this batch, remembers that a proposal was decided."""
         if self._ledger is None or not self.engine.may_have_forgotten(proposal):
             return False

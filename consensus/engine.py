@@ -27,15 +27,14 @@ from consensus.rounds import (
 )
 from consensus.rule import AGENTS, Reason, ignore
 from consensus.state import Held, State
-from domain.breaker import BreakerChanged
 from domain.market import Tick, TimeObserved
 from domain.messages import Message
-from domain.ports.ledger import Ignored
+from domain.ports.ledger import DecisionEvent, Ignored
+from domain.review import ReviewVerdict
 from domain.rules import Rules, RulesChanged
 from domain.voting import (
     ConsensusResult,
     Outcome,
-    ReviewVerdict,
     TradingProposal,
     Vote,
     VoteRefused,
@@ -45,9 +44,7 @@ _AGENTS = frozenset(AGENTS)
 _NOT_ACCOUNTED = frozenset({"duplicate", "too_many_votes"})
 _MOST_REMEMBERED = 100_000
 
-#: What goes into the decision log.
-LoggedEvent = ConsensusResult | ReviewVerdict | RulesChanged | BreakerChanged
-Event = LoggedEvent | Ignored
+Event = DecisionEvent | Ignored
 
 
 class Engine:
@@ -215,9 +212,12 @@ class Engine:
             return self._refuse(voting, now, Reason.TOO_OLD)
         decision = decide(voting, moment, self.rules, self._digest)
         self._end(voting, decision)
-        if decision.outcome is Outcome.MANUAL_REVIEW:
-            self._reviews.open(decision)
-        return [decision, *self._participation.ended(voting, decision.occurred_at)]
+        opened = decision.outcome is Outcome.MANUAL_REVIEW
+        return [
+            decision,
+            *([self._reviews.open(decision)] if opened else ()),
+            *self._participation.ended(voting, decision.occurred_at),
+        ]
 
     def _refuse(self, voting: Round, moment: datetime, reason: Reason) -> Sequence[Event]:
         decision = refuse(voting, moment, reason, self.rules, self._digest)
@@ -253,7 +253,8 @@ class Engine:
         due.sort(key=lambda r: (r.deadline, r.proposal.proposal_id))
         for voting in due:
             events += self._decide(voting, voting.deadline)
-        events += [self._reviewed(answer) for answer in self._reviews.expire(now)]
+        events += self._reviewed(self._reviews.expire(now))
+        events += self._reviews.escalate(now)
         events += self._end_unreachable(now)
         for key, held in list(self.state.held.items()):
             if held.since is None:
@@ -281,8 +282,11 @@ class Engine:
         if verdict.decision_id not in self._reviews:
             known = verdict.decision_id in self.state.decided
             return [Ignored(message=verdict, reason="answered" if known else "unknown_decision")]
-        return [verdict, self._reviewed(self._reviews.answer(verdict))]
+        return self._reviewed(self._reviews.answer(verdict))
 
-    def _reviewed(self, answer: ConsensusResult) -> ConsensusResult:
-        self._remember(decision_id(answer.proposal), answer.occurred_at)
-        return answer
+    def _reviewed(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Remember the reviews that `events` end, so that a later answer hears of it."""
+        for event in events:
+            if isinstance(event, ConsensusResult):
+                self._remember(decision_id(event.proposal), event.occurred_at)
+        return events

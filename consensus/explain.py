@@ -12,7 +12,8 @@ from domain.models import ModelVersion
 from domain.money import ZERO, canonical, notional, ratio
 from domain.orders import ExecutionReport, OrderUpdated, Side
 from domain.ports.ledger import Recorded
-from domain.voting import ConsensusResult, LateVote, ReviewVerdict, TradingProposal
+from domain.review import ReviewVerdict
+from domain.voting import ConsensusResult, LateVote, TradingProposal
 
 _Kind = TypeVar("_Kind", bound=Message)
 

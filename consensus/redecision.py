@@ -16,8 +16,9 @@ from msgspec.structs import replace
 from consensus.review import Review, Reviews
 from consensus.rule import AGENTS, RULE_VERSION, Reason, judge, weight
 from domain.messages import Message, decode, encode
+from domain.review import ReviewOpened, ReviewVerdict
 from domain.rules import Rules, RulesChanged
-from domain.voting import Action, ConsensusResult, Outcome, ReviewVerdict, Thresholds
+from domain.voting import Action, ConsensusResult, Outcome, Thresholds
 
 _ENDS_OF_REVIEW = frozenset(
     {Reason.APPROVED, Reason.REVIEW_REJECTED, Reason.REVIEW_TIMEOUT, Reason.PRICE_MOVED}
@@ -82,16 +83,19 @@ class Redecision:
         recorded = msgspec.json.decode(data, type=ConsensusResult)
         decision = recorded if same else _judged_again(recorded)
         if decision.outcome is Outcome.MANUAL_REVIEW:
-            self._reviews.open(decision)
+            self._expect([self._reviews.open(decision)])
         return data if same else encode(decision)
 
-    def _other(self, data: bytes) -> bytes:
-        """Take in what is no decision; it is as it was heard."""
+    def _other(self, data: bytes) -> bytes | None:
+        """Take in what is no decision; but for the terms of a review, it is as it was heard."""
         match decode(data):
             case RulesChanged(after=rules):
                 self._reviews = Reviews(rules, self._opened)
             case ReviewVerdict() as verdict if verdict.decision_id in self._reviews:
-                self._expect([self._reviews.answer(verdict)])
+                caused = self._reviews.answer(verdict)
+                self._expect(event for event in caused if isinstance(event, ConsensusResult))
+            case ReviewOpened() as opened:
+                return self._follows.pop(opened.message_id, None)
             case _:
                 pass
         return data

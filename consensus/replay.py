@@ -11,10 +11,10 @@ from typing import cast
 
 import msgspec
 
-from consensus.engine import Engine, LoggedEvent
+from consensus.engine import Engine
 from consensus.redecision import Redecision
 from domain.messages import Message, Value, decode, encode
-from domain.ports.ledger import Ignored, Ledger, Log, Recorded
+from domain.ports.ledger import DecisionEvent, Ignored, Ledger, Log, Recorded
 
 _PAGE = 1000
 _ABSENT = "absent"
@@ -109,7 +109,7 @@ async def _recorded(ledger: Ledger, partition: int) -> AsyncIterator[Recorded]:
         after = page[-1].sequence
 
 
-async def _made_again(ledger: Ledger, partition: int) -> AsyncIterator[LoggedEvent]:
+async def _made_again(ledger: Ledger, partition: int) -> AsyncIterator[DecisionEvent]:
     engine, after = Engine(), 0
     while page := await ledger.inputs(Log.DECISIONS, partition, after=after, limit=_PAGE):
         for entry in page:
@@ -140,7 +140,7 @@ class _Comparison:
         self._interval = interval
         self._bounded = interval != Interval()
         self._recorded: dict[str, Recorded] = {}
-        self._again: dict[str, LoggedEvent] = {}
+        self._again: dict[str, DecisionEvent] = {}
         self._divergences: list[Divergence] = []
         self._events = 0
 
@@ -151,7 +151,7 @@ class _Comparison:
         else:
             self._recorded[key] = entry
 
-    def made_again(self, event: LoggedEvent) -> None:
+    def made_again(self, event: DecisionEvent) -> None:
         entry = self._recorded.pop(event.message_id, None)
         if entry is not None:
             self.compare(entry, encode(event))

@@ -48,7 +48,7 @@ _log = structlog.get_logger(__name__)
 
 def rules_from(settings: Settings) -> Rules:
     """Return what the engine is told by the settings."""
-    voting = settings.consensus
+    voting, review = settings.consensus, settings.review
     return Rules(
         thresholds=Thresholds(
             execute_at_weighted_score=voting.execute_at_weighted_score,
@@ -63,8 +63,12 @@ def rules_from(settings: Settings) -> Rules:
             refused_votes=voting.breaker_refused_votes,
             pause=timedelta(seconds=voting.breaker_pause_seconds),
         ),
-        review_timeout=timedelta(seconds=voting.review_timeout_seconds),
+        review_timeout=timedelta(seconds=review.timeout_seconds),
+        review_escalation=timedelta(
+            seconds=review.timeout_seconds * review.escalate_after_fraction
+        ),
         review_price_collar=settings.trading.price_collar,
+        review_four_eyes_above=review.four_eyes_above_value,
     )
 
 

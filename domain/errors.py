@@ -49,6 +49,26 @@ class InvalidValue(QuorumError, ValueError):
     exit_code = 2
 
 
+class NotOnRecord(InvalidValue):
+    """An id that names nothing on record."""
+
+
+class NotAuthenticated(QuorumError):
+    """Who asks is not known here."""
+
+    exit_code = 9
+
+
+class NotPermitted(QuorumError):
+    """Who asks is known, and may not do this."""
+
+    exit_code = 9
+
+
+class Conflict(QuorumError):
+    """Another was first, or holds what this one wants."""
+
+
 class MessageRefused(QuorumError):
     """Bytes that are not a valid message: malformed, unknown, or out of range.
 

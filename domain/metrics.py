@@ -207,6 +207,15 @@ class Metric(Enum):
         "quorum_trading_state", "gauge", "0 active, 1 only reducing, 2 halted."
     )
     EQUITY = MetricSpec("quorum_portfolio_equity", "gauge", "Cash plus positions at the mark.")
+    REVIEWS_WAITING = MetricSpec(
+        "quorum_reviews_waiting", "gauge", "Manual reviews that have not ended."
+    )
+    REVIEW_NOTICES = MetricSpec(
+        "quorum_review_notices_total",
+        "counter",
+        "Attempts to announce a manual review, by urgency and what became of them.",
+        ("urgency", "outcome"),
+    )
     ROWS_QUARANTINED = MetricSpec(
         "quorum_rows_quarantined_total", "counter", "Rows set aside by a data check.", ("reason",)
     )

@@ -27,10 +27,12 @@ class Rules(Value, frozen=True, kw_only=True):
         Age at which a vote no longer counts, and how long one waits for its proposal.
     proposal_time_to_live
         Age, against logical time, above which a proposal is too old to be decided on.
-    review_timeout
-        How long a person has to answer.
+    review_timeout, review_escalation
+        How long persons have to answer a manual review, and when it becomes urgent.
     review_price_collar
         How far, as a fraction, the price may be from the proposal's when a person approves.
+    review_four_eyes_above
+        Value, in the account's currency, above which two persons must approve.
     breaker
         When an agent is cut off.
     """
@@ -40,7 +42,9 @@ class Rules(Value, frozen=True, kw_only=True):
     vote_time_to_live: timedelta = timedelta(seconds=30)
     proposal_time_to_live: timedelta = timedelta(hours=1)
     review_timeout: timedelta = timedelta(hours=1)
+    review_escalation: timedelta = timedelta(minutes=30)
     review_price_collar: Decimal = Decimal("0.10")
+    review_four_eyes_above: Decimal = Decimal(100_000)
     breaker: BreakerRules = BreakerRules()
 
     @property
@@ -56,7 +60,8 @@ class Rules(Value, frozen=True, kw_only=True):
         return _digest(self)
 
     def __post_init__(self) -> None:
-        set_field(self, "review_price_collar", canonical(self.review_price_collar))
+        for name in ("review_price_collar", "review_four_eyes_above"):
+            set_field(self, name, canonical(getattr(self, name)))
 
 
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")

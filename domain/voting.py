@@ -8,7 +8,7 @@ from typing import Annotated
 import msgspec
 
 from domain.market import Symbol
-from domain.messages import Identifier, Message, Value, message_type, set_field, utc
+from domain.messages import Identifier, Message, Value, message_type, set_field
 from domain.money import canonical, not_negative, positive
 from domain.portfolio import Portfolio
 
@@ -272,20 +272,3 @@ class ConsensusResult(Message, frozen=True, kw_only=True):
     def decision_id(self) -> str:
         """The id that orders derive from."""
         return self.message_id
-
-
-@message_type
-class ReviewVerdict(Message, frozen=True, kw_only=True):
-    """A person's answer to a decision that was sent to manual review."""
-
-    decision_id: Identifier
-    approved: bool
-    actor: str
-    reason: str
-    price_now: Decimal
-    decided_at: datetime
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        set_field(self, "price_now", positive(self.price_now, "price_now"))
-        set_field(self, "decided_at", utc(self.decided_at, "decided_at"))

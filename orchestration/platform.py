@@ -18,8 +18,9 @@ from adapters.processes import ProcessSpec, ProcessState, ProcessStatus, Supervi
 from adapters.processes.identity import ProcessIdentity
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
-from adapters.profile import connected
+from adapters.profile import acting_as, connected
 from domain.errors import EnvironmentProblem
+from domain.producers import Producer
 from domain.settings import Profile, Settings, as_environment
 from domain.voting import AgentId
 from orchestration import live_plane
@@ -56,11 +57,12 @@ def web_pages(settings: Settings) -> dict[str, str]:
     return {
         "dagster": f"http://{host}:{settings.platform.dagster_port}",
         "mlflow": f"http://{host}:{settings.platform.mlflow_port}",
+        "review": f"http://{host}:{settings.platform.review_port}",
     }
 
 
 def batch_plane(settings: Settings) -> list[ProcessSpec]:
-    """Return Dagster's web page and daemon, and MLflow, with connected settings."""
+    """Return Dagster's web page and daemon, MLflow and the review desk, with connected settings."""
     host, pages = settings.serving.host, web_pages(settings)
     environment = {
         **as_environment(settings),
@@ -103,6 +105,12 @@ def batch_plane(settings: Settings) -> list[ProcessSpec]:
             name="dagster-daemon",
             command=(*python, "dagster._daemon", "run", *code),
             environment=environment,
+        ),
+        ProcessSpec(
+            name="review",
+            command=(*python, "orchestration.reviews.service"),
+            environment=as_environment(acting_as(settings, Producer.OPERATOR)),
+            readiness=f"{pages['review']}/readyz",
         ),
     ]
 

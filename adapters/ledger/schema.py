@@ -76,3 +76,21 @@ dead_letter_answers = Table(
     Column("reason", Text, nullable=False),
     Column("recorded_at", _INSTANT, nullable=False, server_default=func.now()),
 )
+
+review_claims = Table(
+    "review_claims",
+    metadata,
+    Column("decision_id", Text, primary_key=True),
+    Column("actor", Text, nullable=False),
+    Column("claimed_at", _INSTANT, nullable=False),
+    Column("expires_at", _INSTANT, nullable=False),
+)
+
+review_notices = Table(
+    "review_notices",
+    metadata,
+    Column("notice_id", Text, primary_key=True),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", _INSTANT, nullable=False),
+    Column("delivered_at", _INSTANT),
+)

@@ -11,10 +11,14 @@ from typing import Annotated, Protocol
 
 import msgspec
 
+from domain.breaker import BreakerChanged
 from domain.merkle import Subtree
 from domain.messages import Identifier, Message, Value, decode, set_field
 from domain.ports.bus import Delivery
+from domain.review import ReviewEscalated, ReviewOpened, ReviewVerdict
+from domain.rules import RulesChanged
 from domain.streams import Stream
+from domain.voting import ConsensusResult
 
 GENESIS = bytes(32)
 """The hash before a log's first event."""
@@ -25,6 +29,12 @@ class Log(StrEnum):
 
     DECISIONS = "decisions"
     ORDERS = "orders"
+
+
+#: What the log of decisions holds.
+DecisionEvent = (
+    ConsensusResult | ReviewOpened | ReviewVerdict | ReviewEscalated | RulesChanged | BreakerChanged
+)
 
 
 class Lease(Value, frozen=True, kw_only=True):

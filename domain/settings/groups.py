@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
 
 class SettingsGroup(BaseModel):
@@ -32,11 +32,6 @@ class ConsensusSettings(SettingsGroup):
     )
     vote_time_to_live_seconds: float = Field(
         default=30.0, gt=0, description="Age at which a vote no longer counts."
-    )
-    review_timeout_seconds: float = Field(
-        default=3600.0,
-        gt=0,
-        description="How long a person has to answer a manual review before it is rejected.",
     )
     proposal_time_to_live_seconds: float = Field(
         default=3600.0,
@@ -102,6 +97,42 @@ class RecordSettings(SettingsGroup):
         default=None,
         description="Folder where signed tree heads are kept, best on another machine's disk; "
         "empty: tree-heads below the state folder.",
+    )
+
+
+class ReviewSettings(SettingsGroup):
+    """Manual review: the persons' time, how many of them, and who is told."""
+
+    timeout_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="How long persons have to answer a manual review before it is rejected.",
+    )
+    escalate_after_fraction: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Part of that time after which an unanswered review is notified as urgent.",
+    )
+    four_eyes_above_value: Decimal = Field(
+        default=Decimal(100_000),
+        ge=0,
+        description="Value of a trade, in the account's currency, above which two persons must "
+        "approve.",
+    )
+    claim_seconds: int = Field(
+        default=300, ge=1, description="How long a claim holds unless it is renewed."
+    )
+    webhook_url: str = Field(
+        default="",
+        description="Where reviews are announced by HTTP POST; empty announces them in the log.",
+    )
+    webhook_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key of the HMAC-SHA256 signature that every announcement carries.",
+    )
+    webhook_attempts: int = Field(
+        default=6, ge=1, description="How often an announcement is tried before it is given up."
     )
 
 
@@ -266,4 +297,7 @@ class PlatformSettings(SettingsGroup):
     )
     mlflow_port: int = Field(
         default=5000, ge=1, le=65_535, description="Port of MLflow's web page (`quorum up`)."
+    )
+    review_port: int = Field(
+        default=3030, ge=1, le=65_535, description="Port of the review desk (`quorum up`)."
     )

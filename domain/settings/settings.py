@@ -15,6 +15,7 @@ from domain.settings.groups import (
     ProjectionSettings,
     QualitySettings,
     RecordSettings,
+    ReviewSettings,
     ServingSettings,
     TradingSettings,
     TrainingSettings,
@@ -117,6 +118,13 @@ class Settings(BaseSettings):
     )
     projections: ProjectionSettings = Field(
         default=ProjectionSettings(), description="The read side."
+    )
+    review: ReviewSettings = Field(
+        default=ReviewSettings(), description="Manual review: time, persons, announcements."
+    )
+    review_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Your token, which says who answers a review at the command line.",
     )
     trading: TradingSettings = Field(
         default=TradingSettings(), description="Portfolio, controls, paper venue."

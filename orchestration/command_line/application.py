@@ -134,6 +134,7 @@ def register() -> None:
         demo,
         doctor,
         models,
+        persons,
         platform,
         projections,
         record,

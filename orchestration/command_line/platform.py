@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 def up() -> None:
     """Run the platform in the foreground until Ctrl-C, and restart what dies.
 
-    Databases, consensus, gateway, projections, four agents, MLflow and Dagster; prints where each
-    listens.
+    Databases, consensus, gateway, projections, four agents, review desk, MLflow and Dagster; prints
+    where each listens.
     """
     settings = load_settings()
     from orchestration.platform import run_platform  # noqa: PLC0415

@@ -16,13 +16,13 @@ from domain.messages import MAXIMUM_MESSAGE_BYTES, Message, decode, encode, mess
 from domain.orders import Denial, ExecutionReport, Order, OrderStatus, OrderUpdated, Side
 from domain.portfolio import Portfolio, PortfolioUpdated, Position
 from domain.refusals import Refusal
+from domain.review import ReviewEscalated, ReviewOpened, ReviewVerdict
 from domain.voting import (
     Action,
     ConsensusResult,
     CountedVote,
     IgnoredVote,
     Outcome,
-    ReviewVerdict,
     Thresholds,
     TradingProposal,
     Vote,
@@ -113,6 +113,17 @@ EVERY_MESSAGE: list[Message] = [
         price_now=Decimal(1),
         decided_at=NOON,
     ),
+    ReviewOpened(
+        **ENVELOPE,
+        decision_id="d",
+        value=Decimal("4100.0"),
+        approvals_needed=2,
+        escalates_at=NOON,
+        deadline=NOON,
+        lowest_price=Decimal(369),
+        highest_price=Decimal(451),
+    ),
+    ReviewEscalated(**ENVELOPE, decision_id="d", deadline=NOON),
     OrderUpdated(
         **ENVELOPE,
         order=ORDER,
@@ -167,16 +178,13 @@ MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31))  # noqa: DT
 
 @given(TEXT, st.decimals(0, 10**9, places=9), MOMENTS)
 def test_canonical_bytes_for_any_text_number_and_time(text: str, number: Decimal, moment: datetime):
-    message = ReviewVerdict(
+    message = OrderUpdated(
         message_id=text,
         correlation_id="c",
-        occurred_at=moment.replace(tzinfo=UTC),
-        decision_id="d",
-        approved=False,
-        actor=text,
-        reason=text,
-        price_now=number + 1,
-        decided_at=moment.replace(tzinfo=timezone(timedelta(hours=0))),
+        occurred_at=moment.replace(tzinfo=timezone(timedelta(hours=0))),
+        order=ORDER,
+        status=OrderStatus.DENIED,
+        denial=Denial(control="x", reason=text, measured=number, limit=Decimal(0)),
     )
     data = encode(message)
     assert rfc8785.dumps(json.loads(data)) == data
