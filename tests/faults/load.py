@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 from adapters.bus import open_bus
+from adapters.keys import sealing
 from domain.errors import EnvironmentProblem
 from domain.identity import derive_id
 from domain.market import MarketData
+from domain.messages import Message
 from domain.portfolio import Portfolio
 from domain.ports.bus import MessageBus
+from domain.producers import Producer
 from domain.settings import Settings
 from domain.streams import Stream, partition_of
 from domain.voting import Action, TradingProposal
@@ -85,11 +88,17 @@ class Load:
                 return
 
     async def _with_bus(self, work: Callable[[MessageBus], Awaitable[None]]) -> None:
-        bus = open_bus(self._settings)
+        bus = open_bus(self._settings, encode=sealed_by_speaker(self._settings))
         try:
             await work(bus)
         finally:
             await bus.close()
+
+
+def sealed_by_speaker(settings: Settings) -> Callable[[Message], bytes]:
+    """Return what seals a bar as the feed does, and all else as the Market Analyst."""
+    feed, analyst = (sealing(settings, p) for p in (Producer.FEED, Producer.MARKET_ANALYST))
+    return lambda message: (feed if isinstance(message, MarketData) else analyst)(message)
 
 
 def _proposal(name: str, number: int) -> TradingProposal:

@@ -183,6 +183,7 @@ def plane(folder: Path | None = None) -> Generator[Plane]:
             home=folder,
             bus_url=endpoints.bus_url,
             ledger_url=SecretStr(endpoints.ledger_url),
+            keys_folder=folder / "keys",
             partitions=2,
         )
         made = Plane(folder, servers, connected)

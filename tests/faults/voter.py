@@ -7,11 +7,13 @@ import asyncio
 from functools import partial
 
 from adapters.bus import open_bus
+from adapters.keys import sealing
 from adapters.metrics import PrometheusMetrics
 from domain.identity import derive_id
 from domain.messages import Message
 from domain.ports.bus import MessageBus
-from domain.settings import load_settings
+from domain.producers import Producer
+from domain.settings import Settings, load_settings
 from domain.streams import Stream, partition_of
 from domain.voting import AgentId, TradingProposal, Vote
 from serving.stream_worker import StreamWorker
@@ -37,20 +39,19 @@ async def vote(bus: MessageBus, partitions: int, agent: AgentId, message: Messag
     await bus.publish(Stream.VOTES, partition_of(message.symbol, partitions), answer)
 
 
+async def answer(agent: AgentId, settings: Settings) -> None:
+    """Be one agent."""
+    bus = open_bus(settings, encode=sealing(settings, Producer(agent)))
+    sources = [(Stream.PROPOSALS, partition) for partition in range(settings.partitions)]
+    await StreamWorker(bus, PrometheusMetrics()).consume(
+        f"agent.{agent}", agent, sources, partial(vote, bus, settings.partitions, agent)
+    )
+
+
 async def main() -> None:
     """Vote until killed."""
     settings = load_settings()
-    bus = open_bus(settings)
-    worker = StreamWorker(bus, PrometheusMetrics())
-    sources = [(Stream.PROPOSALS, partition) for partition in range(settings.partitions)]
-    await asyncio.gather(
-        *(
-            worker.consume(
-                f"agent.{agent}", agent, sources, partial(vote, bus, settings.partitions, agent)
-            )
-            for agent in AgentId
-        )
-    )
+    await asyncio.gather(*(answer(agent, settings) for agent in AgentId))
 
 
 if __name__ == "__main__":

@@ -201,9 +201,9 @@ MUTANTS = (
     ),
     Mutant(
         "no unique key on events",
-        "adapters/ledger/migrations/versions/v0001_record.py",
-        "    PRIMARY KEY (log, partition, sequence),\n    UNIQUE (log, message_id)\n",
-        "    PRIMARY KEY (log, partition, sequence)\n",
+        "adapters/ledger/migrations/versions/v0005_months.py",
+        "    id bytea PRIMARY KEY,\n",
+        "    id bytea NOT NULL,\n",
         (LEDGER + "test_an_event_is_recorded_once",),
     ),
     Mutant(
