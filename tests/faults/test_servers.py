@@ -161,14 +161,15 @@ def far(running):
     """The settings of a process that reaches its servers only through proxies."""
     settings = running.settings
     folder = parse_qs(urlsplit(settings.ledger_url.get_secret_value()).query)["host"][0]
-    bus_socket = urlsplit(settings.bus_url).path
-    with Proxy(bus_socket) as bus, Proxy(f"{folder}/.s.PGSQL.5432") as record:
+    here = urlsplit(settings.bus_url)
+    user = f"{here.username}:{here.password}@" if here.password else ""
+    with Proxy(here.path) as bus, Proxy(f"{folder}/.s.PGSQL.5432") as record:
         yield (
             bus,
             record,
             settings.model_copy(
                 update={
-                    "bus_url": f"redis://127.0.0.1:{bus.port}/0",
+                    "bus_url": f"redis://{user}127.0.0.1:{bus.port}/0",
                     "ledger_url": SecretStr(
                         f"postgresql+psycopg://quorum@127.0.0.1:{record.port}/quorum"
                     ),
