@@ -113,7 +113,7 @@ def test_a_vote_waits_for_its_proposal_but_not_for_ever():
 
 def test_every_vote_that_waited_for_its_proposal_is_looked_at():
     thinks_again = vote(agent=AGENTS[3], score=10, seconds=0.7, version="again")
-    [decision] = run(*votes(), thinks_again, proposal())
+    [decision] = decisions(run(*votes(), thinks_again, proposal()))
     counted = {v.message_id for v in decision.counted}
     assert counted == {v.message_id for v in (thinks_again, *votes()[:3])}
     assert [i.reason for i in decision.ignored] == ["superseded"]

@@ -233,8 +233,8 @@ def test_an_actor_has_one_spelling(actor: str):
 
 
 def test_a_reason_off_the_bus_is_checked_like_any_other():
-    data = encode(verdict("d")).replace(b"I looked", b"I\\u0000looked")
-    with pytest.raises(MessageRefused, match=r"U\+0000"):
+    data = encode(verdict("d")).replace(b"I looked", b"I\\u001blooked")
+    with pytest.raises(MessageRefused, match=r"U\+001B"):
         decode(data)
 
 

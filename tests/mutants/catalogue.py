@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 RULE = "tests/consensus/test_rule.py::"
 ENGINE = "tests/consensus/test_engine.py::"
+REVIEW = "tests/consensus/test_review.py::"
 RELAY = "tests/consensus/test_relay.py::"
 LEDGER = "tests/adapters/test_ledger.py::"
 POSTGRES = "tests/adapters/test_ledger_postgres.py::"
@@ -159,16 +160,30 @@ MUTANTS = (
     Mutant(
         "the price is not checked again at approval",
         "consensus/review.py",
-        "return distance > EXACT.multiply(then, self._rules.review_price_collar)",
-        "return distance < 0",
-        (ENGINE + "test_what_is_not_approved_in_time_at_about_the_price_is_rejected",),
+        "elif not terms.lowest_price <= verdict.price_now <= terms.highest_price:",
+        "elif not verdict.price_now > 0:",
+        (REVIEW + "test_what_is_not_approved_in_time_at_about_the_price_is_rejected",),
     ),
     Mutant(
         "silence approves",
         "consensus/review.py",
-        "self._close(r, Outcome.REJECT, Reason.REVIEW_TIMEOUT, r.deadline)",
-        "self._close(r, Outcome.EXECUTE, Reason.REVIEW_TIMEOUT, r.deadline)",
-        (ENGINE + "test_silence_rejects",),
+        "self._close(r, Outcome.REJECT, Reason.REVIEW_TIMEOUT, r.terms.deadline)",
+        "self._close(r, Outcome.EXECUTE, Reason.REVIEW_TIMEOUT, r.terms.deadline)",
+        (REVIEW + "test_silence_rejects_after_it_became_urgent",),
+    ),
+    Mutant(
+        "one person counts as two",
+        "consensus/review.py",
+        "if verdict.approved and verdict.actor == review.approved_by:",
+        "if False:",
+        (REVIEW + "test_above_the_value_two_persons_must_approve",),
+    ),
+    Mutant(
+        "a verdict may carry any id",
+        "consensus/review.py",
+        "if verdict.message_id != own:",
+        "if False:",
+        (REVIEW + "test_a_made_up_id_is_not_taken",),
     ),
     # The record.
     Mutant(

@@ -17,6 +17,7 @@ from domain.messages import Message, decode
 from domain.orders import ExecutionReport, OrderStatus, OrderUpdated
 from domain.ports.bus import Delivery
 from domain.ports.ledger import GENESIS, Commit, Committed, Ignored, Lease, Log, Recorded
+from domain.review import ReviewVerdict
 from domain.rules import Rules
 from domain.streams import Stream, partition_of
 from domain.voting import (
@@ -24,7 +25,6 @@ from domain.voting import (
     AgentId,
     ConsensusResult,
     Outcome,
-    ReviewVerdict,
     TradingProposal,
     Vote,
 )
