@@ -60,7 +60,7 @@ def test_what_comes_out_the_same_ends_with_0(replay, method):
     assert ("content" if method else "inputs") in said
     code, said = replay("--json", *method)
     document = msgspec.json.decode(said)
-    assert (code, document["same"], document["partitions"][0]["events"]) == (0, True, 2)
+    assert (code, document["same"], document["partitions"][0]["events"]) == (0, True, 3)
 
 
 @pytest.mark.parametrize("method", [[], ["--content"]])
@@ -74,12 +74,13 @@ def test_a_decision_that_differs_is_named_and_ends_with_1(replay, method, monkey
     assert '"REJECT"' in said
     code, said = replay("--json", *method)
     [partition] = msgspec.json.decode(said)["partitions"]
-    [divergence] = partition["divergences"]
+    divergence, opened = partition["divergences"]
     assert (code, divergence["message_id"], divergence["sequence"]) == (1, CHANGED, 2)
     assert divergence["differences"] == [
         {"field": "outcome", "recorded": '"MANUAL_REVIEW"', "again": '"REJECT"'},
         {"field": "reason", "recorded": '"degraded"', "again": '"no_quorum"'},
     ]
+    assert {field["again"] for field in opened["differences"]} == {"absent"}  # nobody is asked
 
 
 def test_an_interval_leaves_the_others_out(replay, monkeypatch):
