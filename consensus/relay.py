@@ -66,11 +66,13 @@ class Relay:
         ordered = sorted(items, key=lambda item: (item.stream, item.partition, item.sequence))
         for place, group in groupby(ordered, key=lambda item: (item.stream, item.partition)):
             some = list(group)
-            try:
-                await self._append(place, some)
-            except MessagesLost:
-                await self._publish_again(place)
-                await self._append(place, some)
+            while True:
+                try:
+                    await self._append(place, some)
+                except MessagesLost:
+                    await self._publish_again(place, until=some[0].sequence - 1)
+                else:
+                    break
             self._unmarked[place] = some[-1]
             self._metrics.count(Metric.MESSAGES_PUBLISHED, len(some), stream=place[0])
 
@@ -87,10 +89,19 @@ class Relay:
         """Publish again what the bus lost, if it lost anything."""
         for place, held in list(self._held.items()):
             if await self._latest(place) < held:
-                await self._publish_again(place)
+                await self._publish_again(place, until=held)
 
-    async def _publish_again(self, place: _Place) -> None:
-        """Publish, from the record, all that a consumer may not have taken in."""
+    async def _publish_again(self, place: _Place, *, until: int) -> None:
+        """Publish, from the record, all up to a sequence that a consumer may not have taken in."""
+        while True:
+            try:
+                await self._publish_from_record(place, until)
+            except MessagesLost:
+                _log.warning("the bus lost messages again", stream=place[0])
+            else:
+                return
+
+    async def _publish_from_record(self, place: _Place, until: int) -> None:
         stream, partition = place
         recorder = self._recorder
         heads = await recorder.patiently(
@@ -99,11 +110,11 @@ class Relay:
         needed_after = next(h.needed_after for h in heads if (h.stream, h.partition) == place)
         latest = await self._latest(place)
         after = min(needed_after, latest) if latest else needed_after
-        last, self._held[place] = self._held[place], latest
+        self._held[place] = latest
         _log.warning("the bus lost messages; publishing again", stream=stream, after=after)
 
         def page(after: int) -> Awaitable[Sequence[OutboxItem]]:
-            return recorder.ledger.outbox(stream, partition, after=after, until=last, limit=_PAGE)
+            return recorder.ledger.outbox(stream, partition, after=after, until=until, limit=_PAGE)
 
         while items := await recorder.patiently(partial(page, after)):
             await self._append(place, items)

@@ -100,6 +100,32 @@ async def test_a_loss_while_publishing_is_noticed_by_the_next_message(broker):
     assert metrics.registry.get_sample_value("quorum_messages_republished_total", labels) == 2
 
 
+class LosingBus(MemoryBus):
+    """Loses everything once more as soon as a lost beginning was published again."""
+
+    broker: MemoryBroker
+    losses = 0
+
+    async def publish_many(self, *place, first_sequence, **rest):
+        await super().publish_many(*place, first_sequence=first_sequence, **rest)
+        if self.losses and first_sequence == 1:
+            self.losses -= 1
+            self.broker.lose_everything()
+
+
+async def test_a_loss_while_a_loss_is_mended_is_mended_too(broker):
+    ledger, bus = MemoryLedger(), LosingBus(broker)
+    bus.broker = broker
+    async with processing(bus, ledger, Recording()):
+        await send(bus, "a", "b")
+        await finished(bus)
+        bus.losses = 2
+        broker.lose_everything()
+        await send(bus, "c")
+        await finished(bus)
+        assert await published(bus) == ["a", "b", "c"]
+
+
 async def test_a_loss_while_nothing_happens_is_noticed_by_looking(broker):
     ledger, bus = MemoryLedger(), MemoryBus(broker)
     async with processing(bus, ledger, Recording()):

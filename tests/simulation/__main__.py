@@ -17,8 +17,8 @@ def attempt(seed: int) -> tuple[int, int, str]:
     """Return a seed, the steps that were checked, and what broke."""
     try:
         return seed, simulate(seed).witness.steps, ""
-    except AssertionError as broken:
-        return seed, 0, "\n".join([f"{broken}", *broken.__notes__])
+    except Exception as broken:  # noqa: BLE001 - it is told, and the other seeds go on
+        return seed, 0, "\n".join([f"{type(broken).__name__}: {broken}", *broken.__notes__])
 
 
 def show(line: str) -> None:

@@ -79,6 +79,7 @@ class Witness:
         self._votes: defaultdict[str, list[Vote]] = defaultdict(list)
         self._let_go: set[tuple[str, str]] = set()
         self._shadows: defaultdict[int, Engine] = defaultdict(Engine)
+        self._verdicts: defaultdict[str, list[ReviewVerdict]] = defaultdict(list)
         self._cut_off: set[tuple[int, str]] = set()
 
     def appended(self, source: Source, position: Position, data: bytes) -> None:
@@ -209,6 +210,8 @@ class Witness:
             message = decode(delivery.data)
             if isinstance(message, Vote):
                 self._votes[message.proposal_id].append(message)
+            if isinstance(message, ReviewVerdict):
+                self._verdicts[message.decision_id].append(message)
             for event in engine.apply(message):
                 if isinstance(event, Ignored):
                     continue
@@ -251,14 +254,21 @@ class Witness:
         )
 
     def _check_answer(self, answer: ConsensusResult, cause: Message) -> None:
-        first = derive_id("decision", answer.proposal.proposal_id)
+        """A review ends once; in a trade only by as many persons as its value asks for."""
+        proposal = answer.proposal
+        first = derive_id("decision", proposal.proposal_id)
         assert answer.message_id == derive_id("review", first)
         if answer.outcome is Outcome.EXECUTE:
             assert isinstance(cause, ReviewVerdict)
-            assert cause.approved, "nobody approved it"
-            then = answer.proposal.reference_price
+            then = proposal.reference_price
             collar = self.rules.review_price_collar * then
-            assert abs(cause.price_now - then) <= collar, "the price had moved"
+            agreed = {
+                verdict.actor
+                for verdict in self._verdicts[first]
+                if verdict.approved and abs(verdict.price_now - then) <= collar
+            }
+            above = then * proposal.quantity > self.rules.review_four_eyes_above
+            assert len(agreed) >= (2 if above else 1), "too few persons approved it"
 
     def at_rest(self) -> bool:
         """Whether no round is open, no review waits, and all that was decided was told."""

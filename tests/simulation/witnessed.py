@@ -33,10 +33,8 @@ class WitnessedBroker(MemoryBroker):
 class WitnessedBus(MemoryBus):
     """A bus of which every acknowledgement is seen; `log` is that of the process which uses it."""
 
-    def __init__(
-        self, witness: Witness, log: str, broker: MemoryBroker, random: Random, **options: int
-    ) -> None:
-        super().__init__(broker, **options)
+    def __init__(self, witness: Witness, log: str, broker: MemoryBroker, random: Random) -> None:
+        super().__init__(broker)
         self._witness = witness
         self._log = log
         self._random = random

@@ -104,9 +104,10 @@ def _votes(
 def _answers(random: Random, made: TradingProposal) -> Iterator[Message]:
     if random.random() < 0.4:
         started = (made.occurred_at - at(0)).total_seconds()
-        for _ in range(random.randint(1, 2)):
+        for _ in range(random.randint(1, 3)):
             yield verdict(
                 derive_id("decision", made.proposal_id),
+                actor=random.choice(("ada", "grace")),
                 approved=random.random() < 0.6,
                 price=random.choice(("100", "109", "120")),
                 seconds=round(started + random.uniform(1, 6), 3),
