@@ -164,6 +164,7 @@ async def test_what_only_the_inputs_tell_is_found_by_them(monkeypatch):
             "ignored": ("absent", "[]"),
             "ignored[0].agent_id": (f'"{AGENTS[0]}"', "absent"),
             "ignored[0].message_id": (f'"{vote("garbage").message_id}"', "absent"),
+            "ignored[0].model_version": (f'"{vote("garbage").model_version}"', "absent"),
             "ignored[0].reason": ('"wrong_symbol"', "absent"),
         }
     }
