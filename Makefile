@@ -9,7 +9,7 @@ WHEELS := $(firstword $(PIP_FIND_LINKS))
 TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contracts package check benchmarks lock clean
+.PHONY: help setup demo test lint types contracts package check simulate faults mutants benchmarks lock clean
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1	\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -45,6 +45,18 @@ package: setup  ## Build a wheel and try it in a clean environment.
 	UV=$(abspath $(UV)) bash .ci/check-package
 
 check: test lint types contracts package  ## Everything that CI checks.
+
+SEEDS ?= 20000
+simulate: setup  ## Run SEEDS seeds of the simulation (20,000).
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+KILLS ?= 200
+SEED  ?= 1
+faults: setup  ## Kill and starve every process and server for real, KILLS times (200).
+	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) $(BIN)/python -m pytest tests/faults tests/faults/full_disk.py
+
+mutants: setup  ## Plant every known bug, and see that a test catches it.
+	$(BIN)/python -m tests.mutants
 
 benchmarks: setup  ## Measure, and write the tables in docs/benchmarks.md.
 	$(BIN)/python -m benchmarks

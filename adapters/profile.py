@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING
 from pydantic import SecretStr
 
 from domain.errors import ConfigurationError, EnvironmentProblem
+from domain.producers import Producer
 from domain.settings import Profile, Settings
 
 if TYPE_CHECKING:  # it imports the driver of PostgreSQL, which agents never need
     from adapters.embedded.servers import ServerName
 
 _LEDGER_SCHEME = "postgresql+psycopg://"
-_BUS_SCHEMES = ("redis://", "rediss://", "unix://")
+_BUS_SCHEMES = ("redis://", "rediss://", "unix://", "amqp://", "amqps://")
 
 
 @contextmanager
 def connected(
-    settings: Settings, *, servers: "Sequence[ServerName]" = ("postgres", "valkey")
+    settings: Settings,
+    *,
+    servers: "Sequence[ServerName]" = ("postgres", "valkey"),
+    producer: Producer | None = None,
 ) -> Iterator[Settings]:
     """Return (for the block) the settings with the addresses of bus, ledger and MLflow filled in.
 
@@ -32,6 +36,8 @@ def connected(
         As read from the environment.
     servers
         The servers that the block needs.
+    producer
+        As whom the embedded bus is used; None as its owner, who may do everything.
 
     Raises
     ------
@@ -61,7 +67,20 @@ def connected(
                     "ledger_url": SecretStr(given["postgres"] or endpoints.ledger_url),
                 }
             )
-            yield _with_tracking(filled)
+            yield _with_tracking(acting_as(filled, producer) if producer else filled)
+
+
+def acting_as(settings: Settings, producer: Producer) -> Settings:
+    """Return connected settings with a producer's own user of the embedded bus.
+
+    A bus of yours is left as the settings say: its address names the user.
+    """
+    from adapters.embedded.bus_users import BusUsers  # noqa: PLC0415 - as above
+
+    users = BusUsers.read(settings.home.absolute() / "servers")
+    if users is None or settings.bus_url != users.url():
+        return settings
+    return settings.model_copy(update={"bus_url": users.url(producer)})
 
 
 def _check_schemes(given: "dict[ServerName, str]") -> None:
@@ -72,7 +91,7 @@ def _check_schemes(given: "dict[ServerName, str]") -> None:
         )
     if given["valkey"] and not given["valkey"].startswith(_BUS_SCHEMES):
         raise ConfigurationError(
-            f"QUORUM_BUS_URL is {given['valkey'].split(':', 1)[0]!r}-something, not a Redis URL.",
+            f"QUORUM_BUS_URL begins with {given['valkey'].split(':', 1)[0]!r}: no bus speaks that.",
             next_step=f"Begin it with one of {', '.join(_BUS_SCHEMES)}.",
         )
 

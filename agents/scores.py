@@ -14,8 +14,8 @@ import numpy as np
 
 from agents.calibration import Knots, knots
 from agents.price_history import Floats
+from domain.voting import ACCEPTANCE
 
-ACCEPTANCE = 75
 HIGHEST = 84
 LOWEST = 65
 #: Chance from which on the agent accepts.

@@ -22,9 +22,8 @@ experience can't say whether it was right.
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from agents.scores import ACCEPTANCE
 from domain.experience import Experience
-from domain.voting import AgentId
+from domain.voting import ACCEPTANCE, AgentId
 
 _Held = Callable[[Experience, Decimal], bool | None]
 

@@ -25,8 +25,9 @@ _BARS = {
     "source": "String",
 }
 _MEANING = {
+    "symbol": "the exchange's ticker",
     "timestamp": "the bar's close: the end of the exchange's session",
-    "close": "adjusted for splits and dividends",
+    **dict.fromkeys(("open", "high", "low", "close"), "adjusted for splits and dividends"),
     "volume": "adjusted inversely to the prices",
     "raw_close": "as printed that day",
     "source": "file it came from",

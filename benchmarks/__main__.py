@@ -18,8 +18,15 @@ BENCHMARKS = (
     "imports",
     "start_up",
     "decision_latency",
+    "engine_throughput",
     "consensus_throughput",
+    "consensus_sustained",
+    "consensus_failover",
+    "buses",
+    "record_size",
     "vote_latency",
+    "stored_decisions",
+    "seal_cost",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

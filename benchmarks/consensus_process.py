@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from adapters.bus import open_bus
 from adapters.ledger import migrate
 from adapters.processes import Supervisor
 from adapters.profile import connected
@@ -11,14 +10,18 @@ from benchmarks.state import new_home
 from domain.ports.bus import MessageBus
 from domain.settings import Settings, load_settings
 from orchestration.live_plane import CONSENSUS, process_specs
+from tests.sealing import open_bus_for_everyone
 
 _READY_SECONDS = 60.0
 
 
 @contextmanager
-def consensus_running() -> Iterator[Settings]:
+def consensus_running(**fields: str) -> Iterator[Settings]:
     """Yield connected settings of a new state folder in which the consensus decides."""
-    with new_home() as home, connected(load_settings(home=home, clock="event")) as settings:
+    with (
+        new_home() as home,
+        connected(load_settings(home=home, clock="event", **fields)) as settings,
+    ):
         migrate(settings.ledger_url.get_secret_value())
         with Supervisor(home) as supervisor:
             for spec in process_specs(settings):
@@ -31,7 +34,7 @@ def consensus_running() -> Iterator[Settings]:
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[MessageBus]:
-    bus = open_bus(settings)
+    bus = open_bus_for_everyone(settings)
     try:
         yield bus
     finally:

@@ -1,58 +1,23 @@
-"""Votes that one core decodes, validates and tallies, and proposals that are decided durably."""
+"""Proposals that are decided durably."""
 
 import asyncio
 import time
 
-import msgspec
 import psycopg
 
 from benchmarks.consensus_process import consensus_running, opened
-from benchmarks.measure import Row, alternately, median, run
-from consensus.engine import Engine
-from domain.messages import decode, encode
-from domain.rules import Rules
+from benchmarks.measure import Row, run
+from domain.messages import encode
 from domain.settings import Settings
 from domain.streams import Stream
 from tests.builders import proposal, votes
 
-_PROPOSALS = 2_000
 _DURABLE = 1_000
 _GROUP = 512
 
 
 def measure() -> list[Row]:
-    return [_votes_per_core(), _durable_proposals()]
-
-
-def _votes_per_core() -> Row:
-    names = [f"throughput-{number}" for number in range(_PROPOSALS)]
-    asked = [proposal(name) for name in names]
-    cast = [encode(vote) for name in names for vote in votes(name)]
-    plain = msgspec.json.Decoder(dict[str, object])
-
-    def ours() -> float:
-        engine = Engine(Rules())
-        for message in asked:
-            engine.apply(message)
-        began = time.process_time()
-        for data in cast:
-            engine.apply(decode(data))
-        return len(cast) / (time.process_time() - began)
-
-    def theirs() -> float:
-        began = time.process_time()
-        for data in cast:
-            plain.decode(data)
-        return len(cast) / (time.process_time() - began)
-
-    found = alternately({"ours": ours, "theirs": theirs}, rounds=5)
-    return Row(
-        figure="votes decoded, validated, tallied",
-        unit="votes/s a core",
-        ours=median(found["ours"]),
-        beside="msgspec decoding them into dictionaries",
-        theirs=median(found["theirs"]),
-    )
+    return [_durable_proposals()]
 
 
 def _durable_proposals() -> Row:

@@ -1,4 +1,4 @@
-"""From a proposal to the decision that is heard, one at a time, beside the floor.
+"""From a proposal to the decision that is heard, one at a time and at a rate, beside the floor.
 
 The floor is what no design can avoid here: three hops over the stream server (proposal, votes,
 decision) and one durable commit, on the same servers, through bare clients.
@@ -12,33 +12,37 @@ from redis.asyncio import Redis
 
 from benchmarks.consensus_process import consensus_running, opened
 from benchmarks.measure import Row, alternately_async, percentile, run
+from domain.messages import decode
 from domain.ports.bus import MessageBus
 from domain.settings import Settings
 from domain.streams import Stream
+from domain.voting import ConsensusResult
 from tests.builders import proposal, votes
 
 _ROUNDS, _WARM_UP = 300, 30
+_RATE, _AT_THE_RATE = 100, 500
 _BYTES = b"x" * 600
 
 
 def measure() -> list[Row]:
     with consensus_running() as settings:
         found = asyncio.run(_measure(settings))
-    rows = []
-    for name, share in (("median", 0.5), ("99th percentile", 0.99)):
-        ours, theirs = (
-            1000 * percentile(found[key][_WARM_UP:], share) for key in ("ours", "theirs")
+    floor = found["theirs"][_WARM_UP:]
+    figures = (
+        ("median", percentile(found["ours"][_WARM_UP:], 0.5), 0.5),
+        ("99th percentile", percentile(found["ours"][_WARM_UP:], 0.99), 0.99),
+        (f"99th percentile at {_RATE} proposals/s", percentile(found["at a rate"], 0.99), 0.5),
+    )
+    return [
+        Row(
+            figure=f"proposal → decision heard, {name}",
+            unit="ms",
+            ours=1000 * seconds,
+            beside=f"3 stream hops + 1 durable commit ({'median' if share == 0.5 else 'same'})",
+            theirs=1000 * percentile(floor, share),
         )
-        rows.append(
-            Row(
-                figure=f"proposal → decision heard, {name}",
-                unit="ms",
-                ours=ours,
-                beside="3 stream hops + 1 durable commit",
-                theirs=theirs,
-            )
-        )
-    return rows
+        for name, seconds, share in figures
+    ]
 
 
 async def _measure(settings: Settings) -> dict[str, list[float]]:
@@ -50,13 +54,14 @@ async def _measure(settings: Settings) -> dict[str, list[float]]:
     ):
         await connection.execute("CREATE TABLE floor (data bytea)")
         await connection.commit()
-        decisions, floor = _Decisions(bus), _Floor(redis, connection)
-        return await alternately_async(
+        decisions, floor = Decisions(bus), _Floor(redis, connection)
+        found = await alternately_async(
             {"ours": decisions.one, "theirs": floor.one}, _ROUNDS + _WARM_UP
         )
+        return {**found, "at a rate": await decisions.at_a_rate()}
 
 
-class _Decisions:
+class Decisions:
     def __init__(self, bus: MessageBus) -> None:
         self._bus = bus
         self._number = 0
@@ -76,6 +81,36 @@ class _Decisions:
         seconds = time.perf_counter() - began
         self._position = decision.position
         return seconds
+
+    async def at_a_rate(self) -> list[float]:
+        """Return the seconds to each decision, proposals coming evenly whatever is decided."""
+        began: dict[str, float] = {}
+        took: list[float] = []
+
+        async def propose(number: int) -> None:
+            name = f"rate-{number}"
+            asked, cast = proposal(name), votes(name)
+            began[asked.proposal_id] = time.perf_counter()
+            await self._bus.publish(Stream.PROPOSALS, 0, asked)
+            await asyncio.gather(*(self._bus.publish(Stream.VOTES, 0, vote) for vote in cast))
+
+        async def listen() -> None:
+            while len(took) < _AT_THE_RATE:
+                for delivery in await self._bus.read(
+                    Stream.DECISIONS, 0, after=self._position, wait_ms=10_000
+                ):
+                    self._position = delivery.position
+                    decision = decode(delivery.data)
+                    assert isinstance(decision, ConsensusResult)
+                    took.append(time.perf_counter() - began[decision.proposal.proposal_id])
+
+        start = time.perf_counter()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(listen())
+            for number in range(_AT_THE_RATE):
+                await asyncio.sleep(start + number / _RATE - time.perf_counter())
+                tasks.create_task(propose(number))
+        return took
 
 
 class _Floor:

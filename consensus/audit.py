@@ -1,23 +1,24 @@
-"""Checking a log's hash chain: on the live database, or on an export anybody may hold.
+"""Checking a log: chain, sequences, canonical bytes, and its Merkle tree against kept heads.
 
 A change that is carried through to the log's end, and a cut at its end, can only be seen against
 a head that was kept elsewhere: give it as a known head.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from itertools import groupby, islice
 from typing import Literal
 
 import msgspec
 
 from domain.chain import link, log_hash
 from domain.errors import MessageRefused
-from domain.messages import Value
-from domain.ports.ledger import GENESIS, Head, Ledger, Recorded
+from domain.merkle import CompactRange, leaf_hash
+from domain.messages import Value, is_canonical
+from domain.ports.ledger import GENESIS, Anchor, Head, Ledger, Recorded, TreeHead
 
 _PAGE = 1000
 
 Fault = Literal["changed", "deleted", "reordered", "inserted", "truncated"]
+_Place = tuple[str, int]
 
 
 class Finding(Value, frozen=True, kw_only=True):
@@ -41,13 +42,16 @@ class Audit(Value, frozen=True, kw_only=True):
         Where each partition's sound part ends.
     log_hash
         One hash over these heads.
+    known
+        Known tree heads that were reached and fit.
     findings
         At most one a partition: behind the first bad position nothing can be vouched for.
     """
 
     events: int
-    heads: tuple[Head, ...]
+    heads: tuple[TreeHead, ...]
     log_hash: str
+    known: int
     findings: tuple[Finding, ...]
 
     @property
@@ -76,61 +80,85 @@ def read_export(lines: Iterable[bytes]) -> Iterator[Recorded]:
     Raises
     ------
     MessageRefused
-        If a line is not of an export.
+        If a line is not, byte for byte, what `export_line` writes.
     """
     for number, raw in enumerate(lines, 1):
         try:
             line = msgspec.json.decode(raw, type=_Line)
-            digest = bytes.fromhex(line.hash)
+            entry = Recorded(
+                log=line.log,
+                partition=line.partition,
+                sequence=line.sequence,
+                data=line.data.encode(),
+                hash=bytes.fromhex(line.hash),
+            )
         except (msgspec.DecodeError, ValueError) as problem:
-            raise MessageRefused(
-                f"Line {number} is not of an exported log: {problem}.",
-                kept="The lines before it were read.",
-                next_step="Export the log again, or restore the line from a copy.",
-            ) from None
-        yield Recorded(
-            log=line.log,
-            partition=line.partition,
-            sequence=line.sequence,
-            data=line.data.encode(),
-            hash=digest,
-        )
+            raise _refused(number, str(problem)) from None
+        if export_line(entry) != raw:
+            raise _refused(number, "it was written otherwise")
+        yield entry
 
 
-def verify(entries: Iterable[Recorded], known: Sequence[Head] = ()) -> Audit:
-    """Check the chain of every partition; entries of one partition stand together.
+def verify(
+    entries: Iterable[Recorded],
+    known: Iterable[Head] = (),
+    *,
+    ends: Sequence[Head] | None = None,
+    anchors: Iterable[Anchor] = (),
+) -> Audit:
+    """Check the chain and the tree of every partition; entries of one partition stand together.
 
     Parameters
     ----------
     known
-        Heads that were kept elsewhere; the log must reach each and have its hash there.
+        Heads that were kept elsewhere: the log must reach each and have its hashes there. Those
+        before a partition's anchor are passed over: its archive answers them.
+    ends
+        Where every partition must end exactly; None where that is not known.
+    anchors
+        Where partitions begin whose older events were archived.
     """
-    kept = {(head.log, head.partition): head for head in known}
-    heads: list[Head] = []
-    findings: list[Finding] = []
-    for place, group in groupby(entries, key=lambda e: (e.log, e.partition)):
-        head, finding = _verify_partition(place, group, kept.pop(place, None))
-        heads.append(head)
-        findings += [finding] if finding else []
-    for place, head in kept.items():
-        if head.sequence:
-            findings.append(_finding(place, 1, "truncated", f"all {head.sequence} events are gone"))
+    starts = {(anchor.log, anchor.partition): anchor for anchor in anchors}
+    marks: dict[_Place, list[Head]] = {}
+    for head in sorted((*known, *(ends or ())), key=lambda head: head.sequence):
+        marks.setdefault((head.log, head.partition), []).append(head)
+    exact = None if ends is None else {(end.log, end.partition): end.sequence for end in ends}
+    partitions: dict[_Place, _Partition] = {}
+
+    def partition_of(place: _Place) -> _Partition:
+        if place not in partitions:
+            end = None if exact is None else exact.get(place, 0)
+            partitions[place] = _Partition(place, starts.get(place), marks.get(place, ()), end)
+        return partitions[place]
+
+    current = None
+    for entry in entries:
+        place = entry.log, entry.partition
+        if current is None or current.place != place:
+            is_back = place in partitions
+            current = partition_of(place)
+            if is_back:
+                current.found("reordered", "events of another partition stand before it")
+        current.add(entry)
+    for place in (*marks, *starts):
+        partition_of(place)
+    checked = [partitions[place] for place in sorted(partitions)]
+    for partition in checked:
+        partition.end()
+    heads = tuple(partition.head for partition in checked)
     return Audit(
-        events=sum(head.sequence for head in heads),
-        heads=tuple(heads),
+        events=sum(partition.events for partition in checked),
+        heads=heads,
         log_hash=log_hash(heads),
-        findings=tuple(findings),
+        known=sum(partition.fitting for partition in checked),
+        findings=tuple(p.finding for p in checked if p.finding is not None),
     )
 
 
 async def verify_ledger(ledger: Ledger, log: str, known: Sequence[Head] = ()) -> Audit:
-    """Check a log where it is kept, against its own heads and `known` ones."""
+    """Check a log through the port, against its own heads and `known` ones."""
     own = await ledger.heads(log)
-    entries = [entry async for entry in read_log(ledger, log)]
-    audits = [verify(entries, own)]
-    if known:
-        audits.append(verify(entries, known))
-    return next((audit for audit in audits if not audit.sound), audits[0])
+    return verify([entry async for entry in read_log(ledger, log)], [*own, *known])
 
 
 async def read_log(ledger: Ledger, log: str) -> AsyncIterator[Recorded]:
@@ -143,44 +171,103 @@ async def read_log(ledger: Ledger, log: str) -> AsyncIterator[Recorded]:
             after = page[-1].sequence
 
 
-def _verify_partition(
-    place: tuple[str, int], entries: Iterator[Recorded], known: Head | None
-) -> tuple[Head, Finding | None]:
-    sequence, digest = 0, GENESIS
-    finding = None
-    for entry in entries:
-        expected = sequence + 1
-        if entry.sequence != expected:
-            finding = _misplaced(place, expected, entry, entries)
-            break
-        if link(digest, entry.data) != entry.hash:
-            explanation = "its bytes do not give its hash after the event before it"
-            finding = _finding(place, expected, "changed", explanation)
-            break
-        sequence, digest = expected, entry.hash
-        if known is not None and known.sequence == sequence and known.hash != digest:
-            explanation = "it, or one before it, is not what the known head was made from"
-            finding = _finding(place, sequence, "changed", explanation)
-            break
-    if finding is None and known is not None and known.sequence > sequence:
-        explanation = f"the log ends here, the known head stands at {known.sequence}"
-        finding = _finding(place, sequence + 1, "truncated", explanation)
-    return Head(log=place[0], partition=place[1], sequence=sequence, hash=digest), finding
+class _Partition:
+    """The check of one partition, event by event."""
+
+    def __init__(
+        self, place: _Place, anchor: Anchor | None, marks: Sequence[Head], end: int | None
+    ) -> None:
+        self.place = place
+        self.finding: Finding | None = None
+        self.fitting = 0
+        self._first = self._sequence = anchor.sequence if anchor else 0
+        self._hash = anchor.hash if anchor else GENESIS
+        self._tree = CompactRange(anchor.subtrees if anchor else ())
+        self._vouched = self._sequence
+        self._end = end
+        self._marks = [mark for mark in marks if mark.sequence >= self._sequence][::-1]
+        self._compare()
+
+    @property
+    def events(self) -> int:
+        return self._sequence - self._first
+
+    @property
+    def head(self) -> TreeHead:
+        log, partition = self.place
+        return TreeHead(
+            log=log,
+            partition=partition,
+            sequence=self._sequence,
+            hash=self._hash,
+            root=self._tree.root(),
+        )
+
+    def add(self, entry: Recorded) -> None:
+        """Check the next event; behind a fault, only look whether the missing one comes late."""
+        expected = self._sequence + 1
+        if self.finding is not None:
+            if self.finding.fault == "deleted" and entry.sequence == expected:
+                self.finding = None
+                self.found("reordered", "later events stand before it")
+        elif entry.sequence < expected:
+            self.found("inserted", f"a second event {entry.sequence} stands here")
+        elif entry.sequence > expected:
+            self.found("deleted", f"event {entry.sequence} follows in its place")
+        elif self._end is not None and expected > self._end:
+            self.found("inserted", f"the log's head stands at {self._end}")
+        elif link(self._hash, entry.data) != entry.hash:
+            self.found("changed", "its bytes do not give its hash after the event before it")
+        elif not is_canonical(entry.data):
+            self.found("changed", "its bytes are not canonical JSON")
+        else:
+            self._sequence, self._hash = expected, entry.hash
+            self._tree.append(leaf_hash(entry.data))
+            self._compare()
+
+    def end(self) -> None:
+        """Look whether every known head was reached."""
+        if self._marks and self.finding is None:
+            known, vouched = self._marks[0].sequence, self._vouched
+            explanation = f"the log ends here, a known head stands at {known}"
+            if vouched:
+                explanation += f"; a signed head vouches for the first {vouched} events"
+            self.found("truncated", explanation)
+
+    def found(self, fault: Fault, explanation: str, sequence: int = 0) -> None:
+        """Keep the first finding."""
+        if self.finding is None:
+            self.finding = Finding(
+                log=self.place[0],
+                partition=self.place[1],
+                sequence=sequence or self._sequence + 1,
+                fault=fault,
+                explanation=explanation,
+            )
+
+    def _compare(self) -> None:
+        while self._marks and self._marks[-1].sequence == self._sequence:
+            mark = self._marks.pop()
+            fits = mark.hash == self._hash
+            if fits and isinstance(mark, TreeHead):
+                fits = mark.root == self._tree.root()
+            if not fits:
+                first, last = self._vouched + 1, self._sequence
+                explanation = (
+                    f"it, or one up to {last}, is not what the known head was made from"
+                    if last > first
+                    else "it is not what the known head was made from"
+                )
+                self.found("changed", explanation, first)
+                return
+            if isinstance(mark, TreeHead):
+                self.fitting += 1
+                self._vouched = self._sequence
 
 
-def _misplaced(
-    place: tuple[str, int], expected: int, found: Recorded, rest: Iterator[Recorded]
-) -> Finding:
-    if found.sequence < expected:
-        explanation = f"a second event {found.sequence} stands here"
-        return _finding(place, expected, "inserted", explanation)
-    if any(entry.sequence == expected for entry in islice(rest, 10 * _PAGE)):
-        explanation = f"event {found.sequence} stands before it"
-        return _finding(place, expected, "reordered", explanation)
-    return _finding(place, expected, "deleted", f"event {found.sequence} follows in its place")
-
-
-def _finding(place: tuple[str, int], sequence: int, fault: Fault, explanation: str) -> Finding:
-    return Finding(
-        log=place[0], partition=place[1], sequence=sequence, fault=fault, explanation=explanation
+def _refused(line: int, why: str) -> MessageRefused:
+    return MessageRefused(
+        f"Line {line} is not of an exported log: {why}.",
+        kept="The lines before it were read.",
+        next_step="Export the log again, or restore the line from a copy.",
     )

@@ -5,178 +5,230 @@ the same events, byte for byte, in any process. State is bounded: rounds end at 
 and what is held or remembered is let go by logical time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, islice
 
 import msgspec
 
+from consensus.participation import Participation
 from consensus.review import Reviews
-from consensus.rule import RULE_VERSION, calculate_consensus, ignore
-from consensus.state import Held, Round, State
-from domain.identity import derive_id
-from domain.market import Tick
+from consensus.rounds import (
+    GARBAGE,
+    MOST_REFUSED,
+    Round,
+    all_heard,
+    crowded,
+    decide,
+    decision_id,
+    open_round,
+    refusal,
+    refuse,
+)
+from consensus.rule import AGENTS, Reason, ignore
+from consensus.state import Held, State
+from domain.market import Tick, TimeObserved
 from domain.messages import Message
-from domain.ports.ledger import Ignored
-from domain.rules import Rules
+from domain.ports.ledger import DecisionEvent, Ignored
+from domain.review import ReviewVerdict
+from domain.rules import Rules, RulesChanged
 from domain.voting import (
-    AgentId,
     ConsensusResult,
     Outcome,
-    ReviewVerdict,
     TradingProposal,
     Vote,
+    VoteRefused,
 )
 
-_AGENTS = frozenset(map(str, AgentId))
-_MOST_VOTES_IN_A_ROUND = 32
+_AGENTS = frozenset(AGENTS)
+_NOT_ACCOUNTED = frozenset({"duplicate", "too_many_votes"})
 _MOST_REMEMBERED = 100_000
 
-Event = ConsensusResult | ReviewVerdict | Ignored
+Event = DecisionEvent | Ignored
 
 
 class Engine:
     """Applies messages to a state.
 
-    Two engines of equal rules and equal state answer equally; `to_bytes` and `from_bytes` carry
-    the state from one process to another. The state is changed in place, because copying it for
-    every message would cost more than deciding.
+    Engines of equal state answer equally; `to_bytes` and `from_bytes` carry the state from one
+    process to another. The state is changed in place, because copying it for every message would
+    cost more than deciding.
+
+    Parameters
+    ----------
+    rules
+        In force until a `RulesChanged` is applied.
     """
 
-    def __init__(self, rules: Rules, state: State | None = None) -> None:
-        self.rules = rules
-        self.state = state if state is not None else State()
-        self._reviews = Reviews(rules, self.state.reviews)
+    def __init__(self, rules: Rules | None = None) -> None:
+        self._adopt(State(rules=rules or Rules()))
+        self._apply: Mapping[type[Message], Callable[..., Sequence[Event]]] = {
+            Vote: self._vote,
+            TradingProposal: self._propose,
+            Tick: self._tick,
+            TimeObserved: self._observe,
+            ReviewVerdict: self._review,
+            VoteRefused: self._refused,
+            RulesChanged: self._change,
+        }
 
     @classmethod
-    def from_bytes(cls, rules: Rules, data: bytes) -> "Engine":
-        """Return the engine that `to_bytes` was asked of, under `rules`."""
-        return cls(rules, msgspec.json.decode(data, type=State))
+    def from_bytes(cls, data: bytes) -> "Engine":
+        """Return the engine that `to_bytes` was asked of.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            If another release wrote the bytes: rebuild the state from the journal.
+        """
+        engine = cls()
+        engine._adopt(msgspec.json.decode(data, type=State))
+        return engine
 
     def to_bytes(self) -> bytes:
         """Return the state's canonical bytes."""
         # Order of insertion is part of the state, so dictionaries are kept as they are.
         return msgspec.json.Encoder(decimal_format="string").encode(self.state)
 
+    @property
+    def rules(self) -> Rules:
+        """The rules in force."""
+        return self.state.rules
+
     def may_have_forgotten(self, proposal: TradingProposal) -> bool:
         """Whether the proposal could be one that was decided and let go: ask the record."""
-        known = proposal.proposal_id in self.state.rounds or (
-            proposal.proposal_id in self.state.decided
-        )
         until = self.state.forgotten_until
-        return not known and until is not None and proposal.occurred_at <= until
+        return (
+            until is not None
+            and proposal.occurred_at <= until
+            and proposal.proposal_id not in self.state.rounds
+            and proposal.proposal_id not in self.state.decided
+        )
+
+    def too_old(self, proposal: TradingProposal, now: datetime) -> bool:
+        """Whether at `now` a proposal is too old to be decided on."""
+        return now - proposal.occurred_at > self.rules.proposal_time_to_live
+
+    def any_too_old(self, proposals: Iterable[TradingProposal], now: datetime) -> bool:
+        """Whether at `now` one of `proposals`, or of those that are voted on, is too old."""
+        oldest = islice(self.state.rounds.values(), 1)
+        waiting = chain(proposals, (voting.proposal for voting in oldest))
+        return any(self.too_old(proposal, now) for proposal in waiting)
 
     def apply(self, message: Message) -> Sequence[Event]:
         """Return what `message` causes, in order."""
-        match message:
-            case Vote():
-                return self._vote(message)
-            case TradingProposal():
-                return self._propose(message)
-            case Tick():
-                return self._tick(message.occurred_at)
-            case ReviewVerdict():
-                return self._review(message)
-            case _:
-                return [Ignored(message=message, reason="unexpected_type")]
+        apply = self._apply.get(type(message))
+        if apply is None:
+            return [Ignored(message=message, reason="unexpected_type")]
+        return apply(message)
+
+    def _adopt(self, state: State) -> None:
+        self.state = state
+        self._digest = state.rules.digest()
+        self._reviews = Reviews(state.rules, state.reviews)
+        self._participation = Participation(state.rules.breaker, state)
+
+    def _change(self, change: RulesChanged) -> Sequence[Event]:
+        self.state.rules = change.after
+        self.state.announced += 1
+        self._adopt(self.state)
+        return [change]
 
     def _propose(self, proposal: TradingProposal) -> Sequence[Event]:
         key = proposal.proposal_id
         if key in self.state.rounds or key in self.state.decided:
             return [Ignored(message=proposal, reason="duplicate")]
-        self.state.rounds[key] = Round(
-            proposal=proposal, deadline=proposal.occurred_at + self.rules.vote_deadline
-        )
-        events: list[Event] = []
+        voting = open_round(proposal, self.rules)
         held = self.state.held.pop(key, None)
-        for vote in held.votes if held else ():
-            events += self._vote(vote)
+        now = self.state.now
+        if now is not None and self.too_old(proposal, now):
+            voting.votes = held.votes if held else {}
+            return self._refuse(voting, now, Reason.TOO_OLD)
+        events: list[Event] = []
+        if len(self.state.rounds) >= _MOST_REMEMBERED:
+            oldest = next(iter(self.state.rounds.values()))
+            events += self._refuse(oldest, oldest.deadline, Reason.TOO_MANY_ROUNDS)
+        self.state.rounds[key] = voting
+        events += self._participation.opened(voting)
+        # All that came before the proposal came before the decision: none of them is late.
+        for vote in held.votes.values() if held else ():
+            events += self._take_in(vote, voting)
+        if all_heard(voting):
+            events += self._decide(voting, proposal.occurred_at)
         return events
 
     def _vote(self, vote: Vote) -> Sequence[Event]:
         voting = self.state.rounds.get(vote.proposal_id)
-        if reason := self._without_effect(vote, voting):
-            return [Ignored(message=vote, reason=reason)]
-        if voting is None:
-            return self._hold(vote)
-        if reason := self._untimely(vote, voting):
-            voting.refused.append(ignore(vote, reason))
-            return [Ignored(message=vote, reason=reason)]
-        voting.votes.append(vote)
-        if len({v.agent_id for v in voting.votes}) < len(_AGENTS):
-            return []
-        return [self._close(voting, voting.proposal.occurred_at)]
-
-    def _without_effect(self, vote: Vote, voting: Round | None) -> str:
-        """Return why a vote can't even enter the account of its round, or nothing."""
         if vote.agent_id not in _AGENTS:
-            return "unknown_agent"
-        if vote.proposal_id in self.state.decided:
-            return "late"
-        held = self.state.held.get(vote.proposal_id)
-        votes = voting.votes if voting else held.votes if held else []
-        if any(earlier.message_id == vote.message_id for earlier in votes):
-            return "duplicate"
-        if len(votes) + (len(voting.refused) if voting else 0) >= _MOST_VOTES_IN_A_ROUND:
-            return "too_many_votes"
-        return ""
+            return [Ignored(message=vote, reason="unknown_agent")]
+        if voting is None:
+            return self._vote_without_round(vote)
+        if turned_away := self._take_in(vote, voting):
+            return turned_away
+        return self._decide(voting, voting.proposal.occurred_at) if all_heard(voting) else ()
 
-    def _untimely(self, vote: Vote, voting: Round) -> str:
-        if vote.symbol != voting.proposal.symbol:
-            return "wrong_symbol"
-        if vote.occurred_at < voting.proposal.occurred_at - self.rules.vote_time_to_live:
-            return "stale"
-        if vote.occurred_at > voting.deadline + self.rules.vote_time_to_live:
-            return "from_the_future"
-        return ""
+    def _take_in(self, vote: Vote, voting: Round) -> Sequence[Event]:
+        """Add a vote to its round, or to the account of those that do not count."""
+        reason = refusal(vote, voting)
+        if not reason:
+            voting.votes[vote.message_id] = vote
+            return ()
+        if reason not in _NOT_ACCOUNTED and len(voting.refused) < MOST_REFUSED:
+            voting.refused.append(ignore(vote, reason))
+        ignored = Ignored(message=vote, reason=reason)
+        if reason not in GARBAGE:
+            return [ignored]
+        return [ignored, *self._participation.sent_garbage(vote, voting.deadline)]
 
-    def _hold(self, vote: Vote) -> Sequence[Event]:
+    def _vote_without_round(self, vote: Vote) -> Sequence[Event]:
         """Keep a vote whose proposal comes on another stream and may just be behind it."""
-        self.state.held.setdefault(vote.proposal_id, Held()).votes.append(vote)
+        if vote.proposal_id in self.state.decided:
+            late = Ignored(message=vote, reason="late")
+            return [late, *self._participation.voted_late(vote)]
+        held = self.state.held.setdefault(vote.proposal_id, Held())
+        if vote.message_id in held.votes:
+            return [Ignored(message=vote, reason="duplicate")]
+        if crowded(held.votes, vote.agent_id):
+            return [Ignored(message=vote, reason="too_many_votes")]
+        held.votes[vote.message_id] = vote
         if len(self.state.held) > _MOST_REMEMBERED:
             return self._let_go(next(iter(self.state.held)))
-        return []
+        return ()
+
+    def _refused(self, refused: VoteRefused) -> Sequence[Event]:
+        ignored = Ignored(message=refused, reason=refused.reason)
+        if refused.agent_id not in _AGENTS:
+            return [ignored]
+        moment = self.state.now or refused.occurred_at
+        return [ignored, *self._participation.sent_garbage(refused, moment)]
 
     def _let_go(self, proposal_id: str) -> list[Event]:
         held = self.state.held.pop(proposal_id)
-        return [Ignored(message=vote, reason="unknown_proposal") for vote in held.votes]
+        return [Ignored(message=vote, reason="unknown_proposal") for vote in held.votes.values()]
 
-    def _close(self, voting: Round, moment: datetime) -> ConsensusResult:
-        """Decide a round; the decision's time depends on its votes, not on their order."""
-        proposal = voting.proposal
-        closed_at = max([moment, *(v.occurred_at for v in voting.votes)])
-        oldest = closed_at - self.rules.vote_time_to_live
-        tally = calculate_consensus(
-            [v for v in voting.votes if v.occurred_at >= oldest],
-            thresholds=self.rules.thresholds,
-            action=proposal.action,
-        )
-        stale = [ignore(v, "stale") for v in voting.votes if v.occurred_at < oldest]
-        ignored = sorted(
-            [*tally.ignored, *voting.refused, *stale],
-            key=lambda i: (i.agent_id, i.message_id, i.reason),
-        )
-        decision = ConsensusResult(
-            message_id=derive_id("decision", proposal.proposal_id),
-            correlation_id=proposal.correlation_id,
-            causation_id=proposal.proposal_id,
-            occurred_at=closed_at,
-            proposal=proposal,
-            outcome=tally.outcome,
-            reason=tally.reason,
-            weighted_score=tally.weighted_score,
-            variance=tally.variance,
-            participation=tally.participation,
-            degraded=tally.degraded,
-            counted=tally.counted,
-            ignored=tuple(ignored),
-            rule_version=RULE_VERSION,
-            thresholds=self.rules.thresholds,
-        )
-        del self.state.rounds[proposal.proposal_id]
-        self._remember(proposal.proposal_id, closed_at)
-        if decision.outcome is Outcome.MANUAL_REVIEW:
-            self._reviews.open(decision)
-        return decision
+    def _decide(self, voting: Round, moment: datetime) -> Sequence[Event]:
+        now = self.state.now
+        if now is not None and self.too_old(voting.proposal, now):
+            return self._refuse(voting, now, Reason.TOO_OLD)
+        decision = decide(voting, moment, self.rules, self._digest)
+        self._end(voting, decision)
+        opened = decision.outcome is Outcome.MANUAL_REVIEW
+        return [
+            decision,
+            *([self._reviews.open(decision)] if opened else ()),
+            *self._participation.ended(voting, decision.occurred_at),
+        ]
+
+    def _refuse(self, voting: Round, moment: datetime, reason: Reason) -> Sequence[Event]:
+        decision = refuse(voting, moment, reason, self.rules, self._digest)
+        self._end(voting, decision)
+        return [decision]
+
+    def _end(self, voting: Round, decision: ConsensusResult) -> None:
+        self.state.rounds.pop(voting.proposal.proposal_id, None)
+        # Never before the proposal's own time: by that the record is asked once it is forgotten.
+        moment = max(decision.occurred_at, voting.proposal.occurred_at)
+        self._remember(voting.proposal.proposal_id, moment)
 
     def _remember(self, key: str, moment: datetime) -> None:
         self.state.decided[key] = moment
@@ -185,15 +237,25 @@ class Engine:
 
     def _forget(self, key: str) -> None:
         moment = self.state.decided.pop(key)
+        self.state.absent.pop(key, None)
         until = self.state.forgotten_until
         self.state.forgotten_until = moment if until is None else max(until, moment)
 
-    def _tick(self, now: datetime) -> Sequence[Event]:
+    def _observe(self, observed: TimeObserved) -> Sequence[Event]:
+        now = self.state.now = observed.occurred_at
+        old = [r for r in self.state.rounds.values() if self.too_old(r.proposal, now)]
+        return [event for voting in old for event in self._refuse(voting, now, Reason.TOO_OLD)]
+
+    def _tick(self, tick: Tick) -> Sequence[Event]:
+        now = self.state.now = tick.occurred_at
         events: list[Event] = []
         due = [r for r in self.state.rounds.values() if r.deadline <= now]
         due.sort(key=lambda r: (r.deadline, r.proposal.proposal_id))
-        events += [self._close(voting, voting.deadline) for voting in due]
-        events += [self._reviewed(answer) for answer in self._reviews.expire(now)]
+        for voting in due:
+            events += self._decide(voting, voting.deadline)
+        events += self._reviewed(self._reviews.expire(now))
+        events += self._reviews.escalate(now)
+        events += self._end_unreachable(now)
         for key, held in list(self.state.held.items()):
             if held.since is None:
                 held.since = now
@@ -206,12 +268,25 @@ class Engine:
             self._forget(key)
         return events
 
+    def _end_unreachable(self, now: datetime) -> Sequence[Event]:
+        """End rounds whose deadline lies so far ahead that their proposal's time can't be true."""
+        events: list[Event] = []
+        for voting in list(self.state.rounds.values()):
+            if voting.since is None:
+                voting.since = now
+            elif voting.since + self.rules.proposal_time_to_live < now:
+                events += self._refuse(voting, now, Reason.FROM_THE_FUTURE)
+        return events
+
     def _review(self, verdict: ReviewVerdict) -> Sequence[Event]:
         if verdict.decision_id not in self._reviews:
             known = verdict.decision_id in self.state.decided
             return [Ignored(message=verdict, reason="answered" if known else "unknown_decision")]
-        return [verdict, self._reviewed(self._reviews.answer(verdict))]
+        return self._reviewed(self._reviews.answer(verdict))
 
-    def _reviewed(self, answer: ConsensusResult) -> ConsensusResult:
-        self._remember(derive_id("decision", answer.proposal.proposal_id), answer.occurred_at)
-        return answer
+    def _reviewed(self, events: Sequence[Event]) -> Sequence[Event]:
+        """Remember the reviews that `events` end, so that a later answer hears of it."""
+        for event in events:
+            if isinstance(event, ConsensusResult):
+                self._remember(decision_id(event.proposal), event.occurred_at)
+        return events

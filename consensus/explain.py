@@ -1,28 +1,33 @@
 """The whole walk of one trade, from tick to reward, out of its recorded events."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import TypeVar
 
 from domain.experience import Experience
 from domain.market import MarketData
 from domain.messages import Message, Value
+from domain.models import ModelVersion
 from domain.money import ZERO, canonical, notional, ratio
 from domain.orders import ExecutionReport, OrderUpdated, Side
 from domain.ports.ledger import Recorded
-from domain.voting import ConsensusResult, ReviewVerdict, TradingProposal
+from domain.review import ReviewVerdict
+from domain.voting import ConsensusResult, LateVote, TradingProposal
 
 _Kind = TypeVar("_Kind", bound=Message)
 
 
 class Evidence(Value, frozen=True, kw_only=True):
-    """Where an event stands on record, and the chain's hash there."""
+    """Where an event stands on record, what caused it, and the chain's hash there."""
 
     log: str
     partition: int
     sequence: int
     hash: str
     message_id: str
+    causation_id: str
+    occurred_at: datetime
     type: str
 
 
@@ -45,8 +50,15 @@ class Walk(Value, frozen=True, kw_only=True):
         The reward at the horizon, and each agent's part of it.
     filled_quantity, average_price, fees
         Sums over the fills; quantity is signed, negative for sales.
+    profit
+        What the fills earned up to the horizon, after costs, in money: the reward on the
+        notional that was filled.
     model_versions
         Agent → the model that voted; the proposer's under ``proposal``.
+    models
+        Model version → its training run, data, code and parent, where the registry tells.
+    late
+        Votes that came after the decision.
     evidence
         Every event of the walk on record.
     """
@@ -62,15 +74,30 @@ class Walk(Value, frozen=True, kw_only=True):
     filled_quantity: Decimal
     average_price: Decimal | None
     fees: Decimal
+    profit: Decimal | None
     model_versions: dict[str, str]
+    models: dict[str, ModelVersion]
     data_version: str
+    late: tuple[LateVote, ...]
     evidence: tuple[Evidence, ...]
 
 
-def explain(entries: Sequence[Recorded]) -> Walk | None:
+def explain(
+    entries: Sequence[Recorded],
+    *,
+    late: Iterable[LateVote] = (),
+    lineage: Callable[[Iterable[str]], Mapping[str, ModelVersion]] | None = None,
+) -> Walk | None:
     """Return the walk that `entries` (all events of one correlation id) tell, or None.
 
     None is returned when they hold no decision, so that there is nothing to explain.
+
+    Parameters
+    ----------
+    late
+        Votes that came after the decision; the logs of events don't hold them.
+    lineage
+        Tells where model versions come from.
     """
     messages = [entry.message for entry in entries]
     decisions = _of_type(messages, ConsensusResult)
@@ -81,6 +108,11 @@ def explain(entries: Sequence[Recorded]) -> Walk | None:
     value = sum((notional(r.price, r.quantity) for r in executions), ZERO)
     traded = sum((r.quantity for r in executions), ZERO)
     ticks, experiences = _of_type(messages, MarketData), _of_type(messages, Experience)
+    lived = experiences[0] if experiences else None
+    versions = {
+        "proposal": first.proposal.model_version,
+        **{vote.agent_id: vote.model_version for vote in first.counted},
+    }
     return Walk(
         correlation_id=first.correlation_id,
         tick=next((t for t in ticks if t.message_id == first.correlation_id), None),
@@ -89,15 +121,15 @@ def explain(entries: Sequence[Recorded]) -> Walk | None:
         verdicts=_of_type(messages, ReviewVerdict),
         orders=_of_type(messages, OrderUpdated),
         executions=executions,
-        experience=experiences[0] if experiences else None,
+        experience=lived,
         filled_quantity=canonical(quantity),
         average_price=ratio(value, traded) if traded else None,
         fees=canonical(sum((r.fee for r in executions), ZERO)),
-        model_versions={
-            "proposal": first.proposal.model_version,
-            **{vote.agent_id: vote.model_version for vote in first.counted},
-        },
+        profit=None if lived is None or not traded else _profit(lived, first.proposal, traded),
+        model_versions=versions,
+        models=dict(lineage(versions.values())) if lineage is not None else {},
         data_version=first.proposal.data_version,
+        late=tuple(late),
         evidence=tuple(map(_evidence, entries, messages)),
     )
 
@@ -105,6 +137,10 @@ def explain(entries: Sequence[Recorded]) -> Walk | None:
 def _of_type(messages: Iterable[Message], kind: type[_Kind]) -> tuple[_Kind, ...]:
     """Return the messages of one type, each once: two logs may tell of the same decision."""
     return tuple({m.message_id: m for m in messages if isinstance(m, kind)}.values())
+
+
+def _profit(lived: Experience, proposal: TradingProposal, filled: Decimal) -> Decimal:
+    return notional(lived.reward, notional(proposal.reference_price, filled))
 
 
 def _signed(report: ExecutionReport) -> Decimal:
@@ -118,5 +154,7 @@ def _evidence(entry: Recorded, message: Message) -> Evidence:
         sequence=entry.sequence,
         hash=entry.hash.hex(),
         message_id=message.message_id,
+        causation_id=message.causation_id,
+        occurred_at=message.occurred_at,
         type=type(message).__name__,
     )

@@ -6,6 +6,7 @@ from typing import Protocol
 from domain.messages import Message, Value
 from domain.ports.bus import Delivery
 from domain.ports.ledger import DeadLetter, Ignored, Ledger, Outgoing
+from domain.refusals import Refusal
 
 Batch = Sequence[tuple[Delivery, Message]]
 
@@ -62,14 +63,27 @@ class Handler(Protocol):
         ...
 
 
-def dead_letter(delivery: Delivery, reason: str, trace: str = "") -> DeadLetter:
-    """Return a delivery as a dead letter, its bytes as they came."""
+def dead_letter(
+    delivery: Delivery, reason: Refusal, trace: str, *, tries: int = 1, by: str = ""
+) -> DeadLetter:
+    """Return a delivery as a dead letter, its bytes as they came.
+
+    Parameters
+    ----------
+    trace
+        What was found, in one sentence; of a fault, where it arose.
+    tries
+        How often it was handled since it was delivered.
+    by
+        Who gives it up.
+    """
     return DeadLetter(
         stream=delivery.stream,
         partition=delivery.partition,
         position=delivery.position,
         reason=reason,
-        attempts=delivery.attempts,
+        attempts=delivery.attempts + tries - 1,
         data=delivery.data,
         trace=trace,
+        by=by,
     )

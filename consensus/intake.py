@@ -47,27 +47,41 @@ class Intake:
         self._limit = limit
         self._wait_ms = wait_ms
         self._committed: dict[Source, tuple[int, ...]] = {}
+        self._positions: dict[Source, str] = {}
         self._seen: dict[Source, tuple[int, ...]] = {}
         self._waiting: list[Delivery] = []
         self._queued: list[Delivery] = []
-        self._ahead: dict[Source, int] = {}
+        self._ahead: dict[Source, tuple[int, ...]] = {}
 
     def resume(self, offsets: Iterable[Offset]) -> None:
         """Start behind what the ledger says was taken in."""
-        self._committed = {}
+        self._committed, self._positions = {}, {}
         self.committed(offsets)
         self._seen = dict(self._committed)
         self._waiting, self._queued, self._ahead = [], [], {}
 
     def committed(self, offsets: Iterable[Offset]) -> None:
         """Learn what the ledger holds by now: only that may be acknowledged when it comes again."""
-        self._committed |= {(o.stream, o.partition): position_order(o.position) for o in offsets}
+        for offset in offsets:
+            source = offset.stream, offset.partition
+            self._committed[source] = position_order(offset.position)
+            self._positions[source] = offset.position
 
-    async def next(self) -> tuple[list[Delivery], list[Delivery]]:
-        """Return deliveries to handle, in order, and those that were committed before."""
-        wait = 1 if self._waiting else self._wait_ms
+    async def next(self, wait_ms: int | None = None) -> tuple[list[Delivery], list[Delivery]]:
+        """Return deliveries to handle, in order, and those that were committed before.
+
+        Parameters
+        ----------
+        wait_ms
+            How long to wait for the first one, where it is not as long as usual.
+        """
         arrived = await self._bus.consume(
-            self._group, self._consumer, self._sources, limit=self._limit, wait_ms=wait
+            self._group,
+            self._consumer,
+            self._sources,
+            limit=self._limit,
+            wait_ms=1 if self._waiting else self._wait_ms if wait_ms is None else wait_ms,
+            after=self._positions,
         )
         if not arrived:  # the sources are read to their end, whatever was counted before
             self._ahead = {}
@@ -86,26 +100,26 @@ class Intake:
                 late.append(delivery)
                 continue
             fresh.append(delivery)
-            if source in self._ahead:
-                self._ahead[source] -= 1
         return fresh + await self._due(late), known
 
     async def _due(self, late: list[Delivery]) -> list[Delivery]:
         self._queued += late
-        if any(count > 0 for count in self._ahead.values()):
+        if any(self._seen.get(source, ()) < end for source, end in self._ahead.items()):
             return []
         due, self._waiting, self._ahead = self._waiting, [], {}
         if self._queued:
             arrived, self._queued = self._queued, []
-            ahead = {
-                (stream, partition): (await self._bus.backlog(self._group, stream, partition)).lag
-                for stream, partition in self._first_sources
-            }
-            if any(ahead.values()):
+            ahead = {source: await self._end(source) for source in self._first_sources}
+            if any(self._seen.get(source, ()) < end for source, end in ahead.items()):
                 self._waiting, self._ahead = arrived, ahead
             else:
                 due += arrived
         return due
+
+    async def _end(self, source: Source) -> tuple[int, ...]:
+        """Return the position that a source gave last; the lowest of all where it gave none."""
+        latest = await self._bus.latest(*source)
+        return position_order(latest) if latest else ()
 
 
 def offsets_of(deliveries: Iterable[Delivery]) -> tuple[Offset, ...]:

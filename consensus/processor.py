@@ -7,39 +7,50 @@ together with what they caused. There is no start path but recovery.
 import asyncio
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
-from typing import TypeVar
+from collections import Counter
+from collections.abc import Sequence
 
+import msgspec
 import structlog
 
 from consensus.handler import Batch, Effects, Handler, dead_letter
 from consensus.intake import Intake, Source, offsets_of
-from consensus.retries import keep_running, wait_before_retry
+from consensus.recorder import Recorder, Stopped
+from consensus.relay import Relay
+from consensus.work import Work
 from domain.errors import EnvironmentProblem, Fenced, MessageRefused, RecordUnavailable
-from domain.messages import Message, decode, encode
+from domain.market import MarketData, Tick
+from domain.messages import MAXIMUM_MESSAGE_BYTES, Message, decode, encode
 from domain.metrics import Metric
-from domain.ports.bus import Delivery, MessageBus
-from domain.ports.ledger import (
-    Commit,
-    DeadLetter,
-    Lease,
-    Ledger,
-    Offset,
-    OutboxItem,
-)
+from domain.ports.bus import MessageBus
+from domain.ports.ledger import Commit, DeadLetter, Ledger, Offset
 from domain.ports.metrics import Metrics
+from domain.refusals import Refusal
 from domain.streams import Stream
+from domain.voting import ConsensusResult, TradingProposal, Vote
 
 _log = structlog.get_logger(__name__)
-_Result = TypeVar("_Result")
-__all__ = ["Batch", "Effects", "Handler", "Processor", "dead_letter", "keep_running"]
 
 _ATTEMPTS_AT_A_FAULT = 3
+_BYTES_IN_A_LOG_LINE = 500  # a dead letter keeps all of them
+#: What nearly every message of a stream is; it decodes the quicker for it.
+_CARRIED: dict[Stream, type[Message]] = {
+    Stream.MARKET: MarketData,
+    Stream.PROPOSALS: TradingProposal,
+    Stream.VOTES: Vote,
+    Stream.TIME: Tick,
+    Stream.DECISIONS: ConsensusResult,
+}
+_HOLD_MS = 20
+_CHECK_SECONDS = 1.0
 
 
 class Processor:
     """Runs one handler over its sources, as the one writer of one partition of its log.
+
+    A transaction is worth its disk write only when it causes something: messages that cause
+    nothing yet (a proposal before its votes) wait a moment for those that do, and commit with
+    them. While a transaction is on its way the next messages are read and decoded.
 
     Parameters
     ----------
@@ -52,7 +63,9 @@ class Processor:
     last
         Streams that are handled only behind what stood on the others (see `Intake`).
     limit
-        Messages that one transaction takes in at most.
+        Messages that are read at once; a transaction takes in at most about twice as many.
+    maximum_bytes
+        Longest message that is decoded.
     """
 
     def __init__(
@@ -68,14 +81,15 @@ class Processor:
         last: Sequence[Stream] = (),
         limit: int = 512,
         wait_ms: int = 200,
+        maximum_bytes: int = MAXIMUM_MESSAGE_BYTES,
     ) -> None:
         self._bus = bus
-        self._ledger = ledger
         self._handler = handler
         self._metrics = metrics
         self._group = group
-        self._partition = partition
-        self._sources = tuple(sources)
+        self._limit = limit
+        self._most = maximum_bytes
+        self._stop = asyncio.Event()
         self._intake = Intake(
             bus,
             group=group,
@@ -85,11 +99,17 @@ class Processor:
             limit=limit,
             wait_ms=wait_ms,
         )
-        self._lease: Lease | None = None
-        self._sequence = 0
-        self._stop = asyncio.Event()
-        self.ready = False
+        self._recorder = Recorder(ledger, metrics, log=handler.log, partition=partition)
+        self._relay = Relay(bus, self._recorder, metrics)
+        self._work = Work()
+        self._arriving: asyncio.Task[Work] | None = None
+        self._next_check = 0.0
+        self._running = False
+
+    @property
+    def ready(self) -> bool:
         """Whether it is the writer, has recovered, and its last transaction went through."""
+        return self._running and self._recorder.available
 
     async def run(self, stop: asyncio.Event) -> None:
         """Recover, then process until `stop` is set; what is in hand then is finished.
@@ -104,180 +124,186 @@ class Processor:
         """
         self._stop = stop
         try:
-            self._lease = await self._become_writer()
-            self._sequence = self._lease.sequence
+            await self._recorder.become_writer(stop)
             await self._recover()
-            self._intake.resume(
-                await self._recorded(
-                    lambda: self._ledger.offsets(self._handler.log, self._partition)
-                )
-            )
-            await self._relay_rest()
-            self.ready = True
-            while not self._stop.is_set():
+            self._intake.resume(await self._recorder.offsets())
+            await self._relay.resume()
+            self._running = True
+            while not stop.is_set():
                 await self._step()
-        except _Stopped:
+            await self._drain()
+        except Stopped:
             _log.warning("stopped before its work was recorded", group=self._group)
         finally:
-            self.ready = False
-            if self._lease is not None:
-                with suppress(RecordUnavailable):
-                    await self._ledger.release(self._lease)
-
-    async def observe_lag(self) -> None:
-        """Set the lag gauges of every source; for a slow loop beside `run`."""
-        for stream, partition in self._sources:
-            backlog = await self._bus.backlog(self._group, stream, partition)
-            self._metrics.gauge(Metric.STREAM_LAG, backlog.total, group=self._group, stream=stream)
-
-    async def _become_writer(self) -> Lease:
-        """Wait for the lease, a standby for as long as it takes, but not beyond `stop`."""
-        acquiring = asyncio.ensure_future(
-            self._recorded(lambda: self._ledger.acquire(self._handler.log, self._partition))
-        )
-        stopping = asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({acquiring, stopping}, return_when=asyncio.FIRST_COMPLETED)
-            if acquiring.done():
-                return acquiring.result()
-            raise _Stopped
-        finally:
-            acquiring.cancel()
-            stopping.cancel()
+            self._running = False
+            if self._arriving is not None:
+                self._arriving.cancel()
+                await asyncio.gather(self._arriving, return_exceptions=True)
+            await self._recorder.release()
 
     async def _step(self) -> None:
-        deliveries, known = await self._intake.next()
-        if known:
-            await self._bus.acknowledge(self._group, known)
-        for delivery in deliveries:
-            self._metrics.count(Metric.MESSAGES_CONSUMED, group=self._group, stream=delivery.stream)
-        if deliveries:
-            await self._process(deliveries)
+        arrived = await self._next()
+        if arrived.known:
+            await self._bus.acknowledge(self._group, arrived.known)
+        await self._take_in(arrived)
+        if self._work.is_due or len(self._work.deliveries) >= self._limit or not arrived.deliveries:
+            await self._finish()
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_check:
+            self._next_check = now + _CHECK_SECONDS
+            await self._relay.restore()
+            await self._relay.mark()
 
-    async def _process(self, deliveries: list[Delivery]) -> None:
-        batch: list[tuple[Delivery, Message]] = []
-        letters: list[DeadLetter] = []
+    async def _drain(self) -> None:
+        """Finish what is in hand."""
+        if self._arriving is not None and self._arriving.done():
+            await self._take_in(await self._next())
+        await self._finish()
+        await self._relay.mark()
+
+    async def _next(self) -> Work:
+        """Return what was read meanwhile, or read: not for long while work waits for more."""
+        if self._arriving is None:
+            return await self._read(_HOLD_MS if self._work.deliveries else None)
+        arriving = self._arriving
+        arrived = await arriving
+        self._arriving = None
+        return arrived
+
+    async def _read(self, wait_ms: int | None = None) -> Work:
+        """Read and decode; what can't be decoded becomes a dead letter."""
+        deliveries, known = await self._intake.next(wait_ms)
+        work = Work(deliveries=deliveries, known=known)
+        for stream, count in Counter(d.stream for d in deliveries).items():
+            self._metrics.count(Metric.MESSAGES_CONSUMED, count, group=self._group, stream=stream)
         for delivery in deliveries:
             try:
-                batch.append((delivery, decode(delivery.data)))
+                likely = _CARRIED.get(delivery.stream)
+                message = decode(delivery.data, likely, maximum_bytes=self._most)
+                work.batch.append((delivery, message))
             except MessageRefused as refusal:
-                letters.append(dead_letter(delivery, refusal.what))
-        try:
-            effects = await self._handle(batch) if batch else Effects()
-        except (Fenced, EnvironmentProblem, _Stopped):
-            raise
-        except Exception as fault:  # noqa: BLE001 - no fault of one message may block the partition
-            await self._recover()
-            if len(deliveries) > 1:
-                for delivery in deliveries:
-                    await self._process([delivery])
-                return
-            _log.exception("message not processable", stream=deliveries[0].stream)
-            trace = "".join(traceback.format_exception(fault))
-            letters.append(dead_letter(deliveries[0], f"{type(fault).__name__}: {fault}", trace))
-            effects = Effects()
-        await self._commit(deliveries, effects, letters)
+                work.letters.append(dead_letter(delivery, refusal.reason, refusal.what))
+        return work
 
-    async def _handle(self, batch: Batch) -> Effects:
+    async def _take_in(self, arrived: Work) -> None:
+        """Handle what arrived, as part of the work that commits next."""
+        if not arrived.deliveries:
+            return
+        began = time.perf_counter()
+        self._work.add(arrived)
+        try:
+            if arrived.batch:
+                await self._handle(arrived.batch)
+        except (Fenced, EnvironmentProblem, Stopped):
+            raise
+        except Exception:  # noqa: BLE001 - no fault of one message may block the partition
+            await self._take_in_one_by_one()
+        self._stage("handle", began)
+
+    async def _handle(self, batch: Batch) -> None:
         """Let the handler handle; a single message is tried again before it is given up."""
         faults = 0
         while True:
             try:
-                return await self._handler.handle(batch)
-            except (Fenced, EnvironmentProblem, _Stopped):
+                self._work.effects.append(await self._handler.handle(batch))
+            except (Fenced, EnvironmentProblem, Stopped):
                 raise
             except RecordUnavailable:
                 _log.warning("ledger away while handling", group=self._group)
             except Exception:
                 faults += 1
-                if len(batch) > 1 or faults == _ATTEMPTS_AT_A_FAULT:
+                if len(self._work.batch) > 1 or faults == _ATTEMPTS_AT_A_FAULT:
                     raise
-            await self._pause(faults)
+            else:
+                return
+            self._metrics.count(Metric.RETRIES, operation="handler")
+            await self._recorder.pause(faults)
             await self._recover()
+            batch = self._work.begin_again()
 
-    async def _commit(
-        self, deliveries: list[Delivery], effects: Effects, letters: list[DeadLetter]
-    ) -> None:
-        offsets = offsets_of(deliveries)
-        await self._write(effects, letters, offsets)
+    async def _take_in_one_by_one(self) -> None:
+        """Commit each message of the work for itself, and bury the one that can't be handled."""
+        await self._recover()
+        for single in self._work.parts():
+            self._work = single
+            try:
+                if single.batch:
+                    await self._handle(single.batch)
+            except (Fenced, EnvironmentProblem, Stopped):
+                raise
+            except Exception as fault:  # noqa: BLE001 - it becomes a dead letter
+                await self._recover()
+                delivery = single.deliveries[0]
+                _log.exception("message not processable", stream=delivery.stream)
+                trace = "".join(traceback.format_exception(fault))
+                letter = dead_letter(delivery, Refusal.FAULT, trace, tries=_ATTEMPTS_AT_A_FAULT)
+                single.letters.append(letter)
+            await self._finish()
+
+    async def _finish(self) -> None:
+        """Commit the work in hand, publish what it caused, acknowledge what it took in."""
+        work, self._work = self._work, Work()
+        if not work.deliveries:
+            return
+        if self._arriving is None:
+            self._arriving = asyncio.create_task(self._read())
+        offsets = offsets_of(work.deliveries)
+        effects = work.all_effects()
+        await self._write(effects, work, offsets)
         self._intake.committed(offsets)
         following = await self._handler.committed(effects)
         while following is not None:
             await self._write(following)
             following = await self._handler.committed(following)
-        await self._bus.acknowledge(self._group, deliveries)
+        await self._bus.acknowledge(self._group, work.deliveries)
 
     async def _write(
-        self,
-        effects: Effects,
-        letters: Sequence[DeadLetter] = (),
-        offsets: tuple[Offset, ...] = (),
+        self, effects: Effects, work: Work | None = None, offsets: tuple[Offset, ...] = ()
     ) -> None:
         """Commit, then publish what the commit put into the outbox."""
+        began, marks = time.perf_counter(), self._relay.marks
         commit = Commit(
-            expected_sequence=self._sequence,
+            expected_sequence=0,
             offsets=offsets,
             inputs=effects.inputs,
             events=effects.events,
             outbox=effects.outbox,
-            dead_letters=(*letters, *effects.dead_letters),
+            dead_letters=(*(work.letters if work else ()), *effects.dead_letters),
             ignored=effects.ignored,
             snapshot=effects.snapshot,
+            published=marks,
         )
-        started, lease = time.perf_counter(), self._held()
-        committed = await self._recorded(lambda: self._ledger.commit(lease, commit))
-        self._metrics.observe(Metric.COMMIT_SECONDS, time.perf_counter() - started)
-        self._metrics.observe(Metric.COMMIT_BATCH, len(commit.events))
-        self._sequence = committed.sequence
+        committed = await self._recorder.commit(commit)
+        self._relay.marked(marks)
+        self._stage("commit", began)
+        began = time.perf_counter()
+        await self._relay.publish(committed.outbox)
         for letter in commit.dead_letters:
-            await self._bus.publish_raw(Stream.DEAD_LETTERS, letter.partition, encode(letter))
-            reason = "fault" if letter.trace else "refused"
-            self._metrics.count(Metric.MESSAGES_REFUSED, stream=letter.stream, reason=reason)
-        await self._relay(committed.outbox)
-
-    def _held(self) -> Lease:
-        if self._lease is None:
-            raise AssertionError("writes only as the holder of the lease")
-        return self._lease
-
-    async def _relay_rest(self) -> None:
-        log, partition = self._handler.log, self._partition
-        while rest := await self._recorded(lambda: self._ledger.unpublished(log, partition)):
-            await self._relay(rest)
-
-    async def _relay(self, items: Sequence[OutboxItem]) -> None:
-        for item in items:
-            await self._bus.publish(
-                item.stream, item.partition, item.message, sequence=item.sequence
+            await self._bury(letter)
+        for reason, count in Counter(each.reason for each in commit.ignored).items():
+            self._metrics.count(
+                Metric.MESSAGES_IGNORED, count, log=self._handler.log, reason=reason
             )
-            self._metrics.count(Metric.MESSAGES_PUBLISHED, stream=item.stream)
-        if items:
-            lease = self._held()
-            await self._recorded(lambda: self._ledger.mark_published(lease, items))
+        self._stage("publish", began)
+
+    async def _bury(self, letter: DeadLetter) -> None:
+        """Tell of a letter that is on record."""
+        buried = msgspec.structs.replace(letter, by=self._handler.log)
+        await self._bus.publish_raw(Stream.DEAD_LETTERS, letter.partition, encode(buried))
+        self._metrics.count(Metric.MESSAGES_REFUSED, stream=letter.stream, reason=letter.reason)
+        _log.warning(
+            "message refused",
+            stream=letter.stream,
+            partition=letter.partition,
+            position=letter.position,
+            reason=letter.reason,
+            data=letter.data[:_BYTES_IN_A_LOG_LINE],
+        )
+
+    def _stage(self, stage: str, began: float) -> None:
+        seconds = time.perf_counter() - began
+        self._metrics.observe(Metric.STAGE_SECONDS, seconds, group=self._group, stage=stage)
 
     async def _recover(self) -> None:
-        await self._recorded(lambda: self._handler.recover(self._ledger))
-
-    async def _recorded(self, operation: Callable[[], Awaitable[_Result]]) -> _Result:
-        """Repeat a ledger operation until the record is back; nothing goes on without it."""
-        was_ready, attempt = self.ready, 0
-        while True:
-            try:
-                result = await operation()
-            except RecordUnavailable as problem:
-                self.ready = False
-                _log.warning("halted: the ledger is away", group=self._group, problem=problem.what)
-                await self._pause(attempt)
-                attempt += 1
-            else:
-                self.ready = was_ready
-                return result
-
-    async def _pause(self, attempt: int) -> None:
-        await wait_before_retry(self._stop, attempt)
-        if self._stop.is_set():
-            raise _Stopped
-
-
-class _Stopped(Exception):
-    """Not an error: `stop` was set while something was being retried."""
+        ledger = self._recorder.ledger
+        await self._recorder.patiently(lambda: self._handler.recover(ledger))

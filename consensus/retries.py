@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -44,6 +44,19 @@ async def keep_running(
             _log.warning("the bus is away; starting again", problem=problem.what)
         await wait_before_retry(stop, attempt)
         attempt += 1
+
+
+async def until_first_ends(*running: Coroutine[Any, Any, None]) -> None:
+    """Run together; when one ends, cancel the others, and raise its fault."""
+    tasks = [asyncio.ensure_future(coroutine) for coroutine in running]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def wait_before_retry(stop: asyncio.Event, attempt: int) -> None:

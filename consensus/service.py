@@ -7,26 +7,34 @@ another process writes its partition. While the log can't be written the process
 
 import asyncio
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Coroutine, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
+from typing import Any
 
 import structlog
 
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
+from adapters.keys import FolderKeyRing, KeyFolder, sealing
 from adapters.ledger import migrate, open_ledger
 from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
+from consensus.authenticity import Authenticity, Window
 from consensus.decisions import STREAMS, DecisionHandler
-from consensus.processor import Processor, keep_running
+from consensus.housekeeping import Housekeeping
+from consensus.letters import LetterIntake
+from consensus.processor import Processor
+from consensus.retries import keep_running, until_first_ends
+from domain.breaker import BreakerRules
 from domain.errors import EnvironmentProblem, QuorumError
 from domain.identity import derive_id
 from domain.market import Tick
+from domain.producers import Producer
 from domain.rules import Rules
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
@@ -35,13 +43,12 @@ from domain.voting import Thresholds
 PROCESS = "consensus"
 
 _TICKS_PER_DEADLINE = 4
-_LAG_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
 def rules_from(settings: Settings) -> Rules:
     """Return what the engine is told by the settings."""
-    voting = settings.consensus
+    voting, review = settings.consensus, settings.review
     return Rules(
         thresholds=Thresholds(
             execute_at_weighted_score=voting.execute_at_weighted_score,
@@ -49,8 +56,19 @@ def rules_from(settings: Settings) -> Rules:
         ),
         vote_deadline=timedelta(seconds=voting.vote_deadline_seconds),
         vote_time_to_live=timedelta(seconds=voting.vote_time_to_live_seconds),
-        review_timeout=timedelta(seconds=voting.review_timeout_seconds),
+        proposal_time_to_live=timedelta(seconds=voting.proposal_time_to_live_seconds),
+        breaker=BreakerRules(
+            missed_rounds=voting.breaker_missed_rounds,
+            late_votes=voting.breaker_late_votes,
+            refused_votes=voting.breaker_refused_votes,
+            pause=timedelta(seconds=voting.breaker_pause_seconds),
+        ),
+        review_timeout=timedelta(seconds=review.timeout_seconds),
+        review_escalation=timedelta(
+            seconds=review.timeout_seconds * review.escalate_after_fraction
+        ),
         review_price_collar=settings.trading.price_collar,
+        review_four_eyes_above=review.four_eyes_above_value,
     )
 
 
@@ -67,6 +85,15 @@ class ConsensusService:
         self._settings = settings
         self._metrics = PrometheusMetrics()
         self._clock = open_clock(settings)
+        self._authenticity = Authenticity(
+            FolderKeyRing(KeyFolder.of(settings)),
+            partitions=settings.partitions,
+            clock=self._clock if settings.clock == "system" else None,
+            window=Window(
+                past=timedelta(seconds=settings.consensus.maximum_message_age_seconds),
+                future=timedelta(seconds=settings.consensus.maximum_clock_skew_seconds),
+            ),
+        )
         self._processors: dict[int, Processor] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -84,24 +111,15 @@ class ConsensusService:
             await self._work(stop)
 
     async def _work(self, stop: asyncio.Event) -> None:
-        processors = asyncio.gather(
-            *(
-                keep_running(partial(self._open_processor, partition), stop)
-                for partition in range(self._settings.partitions)
-            )
-        )
-        beside = [asyncio.ensure_future(self._watch_lag())]
+        beside = [self._keep_house()]
         if self._settings.clock == "system":
-            beside.append(asyncio.ensure_future(self._tell_time()))
-        try:
-            # What runs beside ends only by a fault, and must not fail unnoticed.
-            done, _ = await asyncio.wait([processors, *beside], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in (processors, *beside):
-                task.cancel()
-            await asyncio.gather(processors, *beside, return_exceptions=True)
+            beside.append(self._tell_time())
+        work = [
+            keep_running(partial(self._open_processor, partition), stop)
+            for partition in range(self._settings.partitions)
+        ]
+        work.append(keep_running(self._open_letter_intake, stop))
+        await until_first_ends(_together(work), *beside)
 
     def problems(self) -> list[str]:
         """Return why nothing is decided; empty when all is well."""
@@ -115,18 +133,26 @@ class ConsensusService:
     async def _open_processor(self, partition: int) -> AsyncGenerator[Processor]:
         """Yield a partition's processor on connections of its own."""
         settings = self._settings
-        bus, ledger = open_bus(settings), open_ledger(settings)
+        bus = open_bus(settings, self._metrics, encode=sealing(settings, Producer.CONSENSUS))
+        ledger = open_ledger(settings)
         try:
             self._processors[partition] = Processor(
                 bus,
                 ledger,
-                DecisionHandler(rules_from(settings), self._metrics, partition=partition),
+                DecisionHandler(
+                    rules_from(settings),
+                    self._metrics,
+                    partition=partition,
+                    clock=self._clock if settings.clock == "system" else None,
+                    authenticity=self._authenticity,
+                ),
                 self._metrics,
                 group=PROCESS,
                 partition=partition,
                 sources=[(stream, partition) for stream in STREAMS],
                 last=[Stream.TIME],
                 limit=settings.consensus.batch_messages,
+                maximum_bytes=settings.maximum_message_bytes,
             )
             yield self._processors[partition]
         finally:
@@ -134,10 +160,21 @@ class ConsensusService:
             await ledger.close()
             await bus.close()
 
+    @asynccontextmanager
+    async def _open_letter_intake(self) -> AsyncGenerator[LetterIntake]:
+        bus = open_bus(self._settings, self._metrics)
+        ledger = open_ledger(self._settings)
+        try:
+            yield LetterIntake(bus, ledger, consumer=PROCESS, partitions=self._settings.partitions)
+        finally:
+            await ledger.close()
+            await bus.close()
+
     async def _tell_time(self) -> None:
         """Publish logical time, often enough that a deadline is judged soon after it passed."""
         interval = self._settings.consensus.vote_deadline_seconds / _TICKS_PER_DEADLINE
-        bus = open_bus(self._settings)
+        sealed = sealing(self._settings, Producer.CONSENSUS)
+        bus = open_bus(self._settings, self._metrics, encode=sealed)
         try:
             while True:
                 await asyncio.sleep(interval)
@@ -151,12 +188,25 @@ class ConsensusService:
         finally:
             await bus.close()
 
-    async def _watch_lag(self) -> None:
-        while True:
-            for processor in list(self._processors.values()):
-                with suppress(EnvironmentProblem):
-                    await processor.observe_lag()
-            await asyncio.sleep(_LAG_SECONDS)
+    async def _keep_house(self) -> None:
+        settings = self._settings
+        sources = [(s, p) for p in range(settings.partitions) for s in STREAMS]
+        bus = open_bus(settings)
+        try:
+            await Housekeeping(
+                bus,
+                self._metrics,
+                group=PROCESS,
+                sources=sources,
+                trims=sources,
+                keep=settings.bus.kept_messages,
+            ).run()
+        finally:
+            await bus.close()
+
+
+async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:
+    await asyncio.gather(*work)
 
 
 async def serve(settings: Settings) -> None:
@@ -170,7 +220,9 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings, PROCESS)
-        with connected(settings, servers=("valkey", "postgres")) as ready:
+        with connected(
+            settings, servers=("valkey", "postgres"), producer=Producer.CONSENSUS
+        ) as ready:
             migrate(ready.ledger_url.get_secret_value())
             asyncio.run(serve(ready))
     except QuorumError as problem:

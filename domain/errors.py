@@ -1,5 +1,7 @@
 """Errors that tell what happened, what was kept safe, and what to do next."""
 
+from domain.refusals import Refusal
+
 
 class QuorumError(Exception):
     """Base of every error that Quorum raises on purpose.
@@ -25,8 +27,10 @@ class QuorumError(Exception):
     def __str__(self) -> str:
         return f"{self.what} {self.kept} {self.next_step}"
 
-    def __reduce__(self) -> tuple[object, tuple[type["QuorumError"], str, str, str]]:
-        return _rebuild, (type(self), self.what, self.kept, self.next_step)
+    def __reduce__(
+        self,
+    ) -> tuple[object, tuple[type["QuorumError"], str, str, str], dict[str, object]]:
+        return _rebuild, (type(self), self.what, self.kept, self.next_step), self.__dict__
 
 
 def _rebuild(kind: type[QuorumError], what: str, kept: str, next_step: str) -> QuorumError:
@@ -45,8 +49,45 @@ class InvalidValue(QuorumError, ValueError):
     exit_code = 2
 
 
+class NotOnRecord(InvalidValue):
+    """An id that names nothing on record."""
+
+
+class NotAuthenticated(QuorumError):
+    """Who asks is not known here."""
+
+    exit_code = 9
+
+
+class NotPermitted(QuorumError):
+    """Who asks is known, and may not do this."""
+
+    exit_code = 9
+
+
+class Conflict(QuorumError):
+    """Another was first, or holds what this one wants."""
+
+
 class MessageRefused(QuorumError):
-    """Bytes that are not a valid message: malformed, unknown, or out of range."""
+    """Bytes that are not a valid message: malformed, unknown, or out of range.
+
+    Parameters
+    ----------
+    reason
+        Which of the typed reasons; it is what is counted.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        reason: Refusal = Refusal.MALFORMED,
+        kept: str = "Nothing was changed.",
+        next_step: str,
+    ) -> None:
+        super().__init__(what, kept=kept, next_step=next_step)
+        self.reason = reason
 
 
 class UnknownSchemaVersion(MessageRefused):
@@ -71,6 +112,26 @@ class RecordUnavailable(QuorumError):
     exit_code = 5
 
 
+class MessagesLost(QuorumError):
+    """The bus no longer holds messages that were published; the record does."""
+
+    exit_code = 4
+
+
+class RecordFull(RecordUnavailable):
+    """The ledger's disk has no room; trading halts until it has."""
+
+
+class RecordReadOnly(RecordUnavailable):
+    """The ledger takes no writes (a standby, or set so); trading halts until it does."""
+
+
+class RecordDamaged(QuorumError):
+    """The record, an export, a backup or a proof does not pass its check."""
+
+    exit_code = 7
+
+
 class ModelRefused(QuorumError):
     """Model artefacts are incomplete, altered, of another agent, or of a wrong shape."""
 
@@ -79,6 +140,12 @@ class ModelRefused(QuorumError):
 
 class SequenceConflict(QuorumError):
     """A commit expected another last sequence than the log has: a second writer, or a fault."""
+
+    exit_code = 5
+
+
+class RecordIncomplete(QuorumError):
+    """The record lacks inputs that the present state follows from."""
 
     exit_code = 5
 

@@ -30,6 +30,8 @@ class Experience(Message, frozen=True, kw_only=True):
         Agent → what it voted, so that calibration can be measured on realised outcomes.
     bounds
         Agent → the figure that its vote held what comes against, where it gave one.
+    model_versions
+        Agent → the model that voted.
     realised
         What came of the horizon: ``volatility`` (root mean square of the daily returns) and
         ``entry_cost`` (of getting in, against the first open, as a fraction of notional).
@@ -47,6 +49,7 @@ class Experience(Message, frozen=True, kw_only=True):
     scores: dict[str, int]
     confidences_ppm: dict[str, int]
     bounds: dict[str, Decimal] = {}
+    model_versions: dict[str, str] = {}
     realised: dict[str, Decimal] = {}
 
     def __post_init__(self) -> None:

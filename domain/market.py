@@ -102,3 +102,8 @@ class NewsItem(Message, frozen=True, kw_only=True):
 @message_type
 class Tick(Message, frozen=True, kw_only=True):
     """Logical time: tells the consensus engine that `occurred_at` has passed."""
+
+
+@message_type
+class TimeObserved(Message, frozen=True, kw_only=True):
+    """What time it is, told before a backlog is handled: it judges no deadline, only age."""

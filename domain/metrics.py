@@ -34,11 +34,52 @@ class Metric(Enum):
         "Messages that could not be processed and became dead letters.",
         ("stream", "reason"),
     )
+    MESSAGES_REPUBLISHED = MetricSpec(
+        "quorum_messages_republished_total",
+        "counter",
+        "Messages put on the bus again, from the record, after it lost them.",
+        ("stream",),
+    )
+    MESSAGES_TRIMMED = MetricSpec(
+        "quorum_messages_trimmed_total",
+        "counter",
+        "Messages that every group had finished, taken off the bus.",
+        ("stream",),
+    )
+    STREAM_PENDING = MetricSpec(
+        "quorum_stream_pending_messages",
+        "gauge",
+        "Messages delivered to a group and not acknowledged yet.",
+        ("group", "stream"),
+    )
+    STAGE_SECONDS = MetricSpec(
+        "quorum_stage_seconds",
+        "histogram",
+        "Time that one batch took in a stage of its processor: handle, commit, publish.",
+        ("group", "stage"),
+    )
+    RETRIES = MetricSpec(
+        "quorum_retries_total",
+        "counter",
+        "Times that something was tried again after a fault: record, bus, handler.",
+        ("operation",),
+    )
+    MESSAGES_IGNORED = MetricSpec(
+        "quorum_messages_ignored_total",
+        "counter",
+        "Valid messages without effect: late, duplicate, of an unknown proposal.",
+        ("log", "reason"),
+    )
     STREAM_LAG = MetricSpec(
         "quorum_stream_lag_messages",
         "gauge",
         "Messages a group has not finished.",
         ("group", "stream"),
+    )
+    BUS_CONNECTIONS_LOST = MetricSpec(
+        "quorum_bus_connections_lost_total",
+        "counter",
+        "Connections to RabbitMQ that ended under this process, and were made again.",
     )
     DECISIONS = MetricSpec(
         "quorum_decisions_total",
@@ -60,6 +101,18 @@ class Metric(Enum):
         (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
     )
     OPEN_ROUNDS = MetricSpec("quorum_open_rounds", "gauge", "Voting rounds that are still open.")
+    BREAKER_STATE = MetricSpec(
+        "quorum_breaker_state",
+        "gauge",
+        "0 the agent takes part, 1 it is probed, 2 it is cut off.",
+        ("agent", "partition"),
+    )
+    BREAKER_CHANGES = MetricSpec(
+        "quorum_breaker_changes_total",
+        "counter",
+        "Changes of an agent's breaker, by the state that it changed to.",
+        ("agent", "state"),
+    )
     VOTES_CAST = MetricSpec(
         "quorum_votes_cast_total", "counter", "Votes an agent cast.", ("agent", "kind")
     )
@@ -110,6 +163,38 @@ class Metric(Enum):
     REQUEST_SECONDS = MetricSpec(
         "quorum_request_seconds", "histogram", "Duration of an HTTP request.", ("route",)
     )
+    PROJECTED_EVENTS = MetricSpec(
+        "quorum_projected_events_total", "counter", "Events that the read side was filled from."
+    )
+    PROJECTION_LAG_EVENTS = MetricSpec(
+        "quorum_projection_lag_events",
+        "gauge",
+        "Events of a log that are not in the read side yet.",
+        ("log",),
+    )
+    PROJECTION_LAG_SECONDS = MetricSpec(
+        "quorum_projection_lag_seconds",
+        "gauge",
+        "Time since the read side held all of a log; 0 while it does.",
+        ("log",),
+    )
+    CACHE_READS = MetricSpec(
+        "quorum_cache_reads_total",
+        "counter",
+        "Reads of the cache of last values: hit, miss, or away (the projections answered).",
+        ("kind", "answer"),
+    )
+    CACHE_FAULTS = MetricSpec(
+        "quorum_cache_faults_total",
+        "counter",
+        "Values that could not be put into the cache of last values.",
+    )
+    VOTES_AGREED = MetricSpec(
+        "quorum_votes_decided_total",
+        "counter",
+        "Counted votes on what was executed or rejected, by whether the outcome was their side.",
+        ("agent", "agreed"),
+    )
     ORDERS = MetricSpec("quorum_orders_total", "counter", "Orders by status reached.", ("status",))
     DENIALS = MetricSpec(
         "quorum_order_denials_total",
@@ -122,6 +207,15 @@ class Metric(Enum):
         "quorum_trading_state", "gauge", "0 active, 1 only reducing, 2 halted."
     )
     EQUITY = MetricSpec("quorum_portfolio_equity", "gauge", "Cash plus positions at the mark.")
+    REVIEWS_WAITING = MetricSpec(
+        "quorum_reviews_waiting", "gauge", "Manual reviews that have not ended."
+    )
+    REVIEW_NOTICES = MetricSpec(
+        "quorum_review_notices_total",
+        "counter",
+        "Attempts to announce a manual review, by urgency and what became of them.",
+        ("urgency", "outcome"),
+    )
     ROWS_QUARANTINED = MetricSpec(
         "quorum_rows_quarantined_total", "counter", "Rows set aside by a data check.", ("reason",)
     )

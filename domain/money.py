@@ -13,10 +13,15 @@ from domain.errors import InvalidValue
 PLACES = 9
 BILLIONTH = Decimal("1e-9")
 ZERO = Decimal(0)
+_TEN = Decimal(10)
+_LIMIT = Decimal(10**18)
 BASIS_POINT = Decimal("0.0001")
 
 #: Own context, so that a caller's `decimal.getcontext()` can't change a result.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
+_quantize, _normalize, _to_integral = EXACT.quantize, EXACT.normalize, EXACT.to_integral_value
+#: Two quotients of integers below 10**9 are never so close that 28 digits make one a tie.
+_divide = Context(prec=28, rounding=ROUND_HALF_EVEN).divide
 
 
 def canonical(value: Decimal | float | str) -> Decimal:
@@ -33,18 +38,18 @@ def canonical(value: Decimal | float | str) -> Decimal:
         number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
     except InvalidOperation:
         raise InvalidValue(
-            f"{value!r} is not a number.", next_step="Send a finite decimal number."
+            f"{value!r:.99} is not a number.", next_step="Send a finite decimal number."
         ) from None
-    if not number.is_finite() or abs(number) >= Decimal(10) ** 18:
+    if not number.is_finite() or not -_LIMIT < number < _LIMIT:
         raise InvalidValue(
-            f"{value!r} is not a finite number below 10**18.",
+            f"{value!r:.99} is not a finite number below 10**18.",
             next_step="Send a finite decimal number.",
         )
-    rounded = EXACT.quantize(number, BILLIONTH)
+    rounded = _quantize(number, BILLIONTH)
     if not rounded:
-        return ZERO
-    shortest = EXACT.normalize(rounded)
-    return EXACT.quantize(shortest, Decimal(1)) if shortest.as_tuple().exponent > 0 else shortest  # type: ignore[operator]
+        return ZERO  # never a negative one
+    whole = _to_integral(rounded)  # which normalised could have an exponent
+    return whole if whole == rounded else _normalize(rounded)
 
 
 def positive(value: Decimal | float | str, name: str) -> Decimal:
@@ -96,3 +101,15 @@ def ratio(numerator: Decimal, denominator: Decimal) -> Decimal:
     if not denominator:
         raise InvalidValue("Division by zero.", next_step="Check the denominator first.")
     return canonical(EXACT.divide(numerator, denominator))
+
+
+def quotient(numerator: int, denominator: int) -> Decimal:
+    """Non-negative integer over positive integer, rounded half to even to whole billionths.
+
+    `ratio` gives the same; this is its quick form for the voting rule.
+    """
+    rounded = _quantize(_divide(numerator, denominator), BILLIONTH)
+    if rounded < _TEN:
+        return _normalize(rounded)
+    whole = _to_integral(rounded)  # which normalised could have an exponent
+    return whole if whole == rounded else _normalize(rounded)

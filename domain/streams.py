@@ -1,5 +1,6 @@
 """Names of the streams, and which partition a symbol belongs to."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 from zlib import crc32
 
@@ -20,6 +21,20 @@ class Stream(StrEnum):
     PORTFOLIO = "portfolio"
     EXPERIENCES = "experiences"
     DEAD_LETTERS = "dead-letters"
+    SERVICE = "service"
+    """Never on a bus: what a service tells its own handler, as it stands in the journal."""
+
+
+NEEDED_BY: Mapping[Stream, frozenset[str]] = {
+    Stream.PROPOSALS: frozenset({"consensus"}),
+    Stream.VOTES: frozenset({"consensus"}),
+    Stream.TIME: frozenset({"consensus"}),
+    Stream.REVIEWS: frozenset({"consensus"}),
+    Stream.MARKET: frozenset({"gateway"}),
+    Stream.DECISIONS: frozenset({"gateway"}),
+    Stream.TRADING_STATE: frozenset({"gateway"}),
+}
+"""Groups that keep a record of what they took in, and must not miss a message of the stream."""
 
 
 def partition_of(symbol: str, partitions: int) -> int:

@@ -8,11 +8,13 @@ from typing import Annotated
 import msgspec
 
 from domain.market import Symbol
-from domain.messages import Message, Value, message_type, set_field, utc
+from domain.messages import Identifier, Message, Value, message_type, set_field
 from domain.money import canonical, not_negative, positive
 from domain.portfolio import Portfolio
 
 MILLION = 1_000_000
+#: Score from which on a vote says that executing proves right.
+ACCEPTANCE = 75
 #: Name, in a vote's risk assessment, of the figure that what comes is held against.
 BOUND = "bound"
 
@@ -52,6 +54,8 @@ def confidence_ppm(probability: float) -> int:
 
 class _Confident:
     """A confidence kept in whole millionths, so that the rule is exact integer arithmetic."""
+
+    __slots__ = ()
 
     confidence_ppm: int
 
@@ -94,7 +98,7 @@ class TradingProposal(Message, _Confident, frozen=True, kw_only=True):
     quantity: Decimal
     reference_price: Decimal
     price_target: Decimal
-    horizon_days: Annotated[int, msgspec.Meta(ge=1)]
+    horizon_days: Annotated[int, msgspec.Meta(ge=1, le=10_000)]
     rationale: str
     confidence_ppm: ConfidencePpm
     risk_metrics: dict[str, Decimal] = {}
@@ -126,6 +130,8 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
     ----------
     agent_id
         Who votes; the engine, not the decoder, refuses an unknown agent.
+    symbol
+        The proposal's; the engine refuses any other, so its form needs no check here.
     score
         0–100: how much the agent supports executing; 75 is its own acceptance threshold, where
         executing is as likely right as wrong.
@@ -139,22 +145,42 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
         Why the agent has no say on this proposal (model too old, inputs missing); not counted.
     """
 
-    agent_id: str
-    proposal_id: str
-    symbol: Symbol
-    score: Score
+    # In the order of their bytes: so a decoder finds each where it looks first.
+    abstention: str = ""
+    agent_id: Identifier
     confidence_ppm: ConfidencePpm
+    model_version: str
+    proposal_id: Identifier
     rationale: str
     risk_assessment: dict[str, Decimal] = {}
-    model_version: str
+    score: Score
+    symbol: Annotated[str, msgspec.Meta(max_length=32)]
     veto: str = ""
-    abstention: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        set_field(
-            self, "risk_assessment", {k: canonical(v) for k, v in self.risk_assessment.items()}
-        )
+        if self.risk_assessment:
+            canonised = {name: canonical(value) for name, value in self.risk_assessment.items()}
+            set_field(self, "risk_assessment", canonised)
+
+
+@message_type
+class VoteRefused(Message, frozen=True, kw_only=True):
+    """A vote that certainly came from an agent and that no decoder takes.
+
+    Parameters
+    ----------
+    agent_id
+        Whose seal it carries; bytes without one are nobody's and become no `VoteRefused`.
+    proposal_id
+        What it was on, as far as can be told.
+    reason
+        The typed refusal.
+    """
+
+    agent_id: str
+    proposal_id: str = ""
+    reason: str
 
 
 class Outcome(StrEnum):
@@ -171,12 +197,17 @@ class Thresholds(Value, frozen=True, kw_only=True):
     execute_at_weighted_score: Decimal = Decimal(75)
     review_above_variance: Decimal = Decimal(40)
 
+    def __post_init__(self) -> None:
+        for name in ("execute_at_weighted_score", "review_above_variance"):
+            set_field(self, name, canonical(getattr(self, name)))
+
 
 class CountedVote(Value, frozen=True, kw_only=True):
     """A vote as it entered the rule; `weight` is its share of all confidence, quantised."""
 
     agent_id: str
     message_id: str
+    occurred_at: datetime | None = None
     score: Score
     confidence_ppm: ConfidencePpm
     weight: Decimal
@@ -192,6 +223,18 @@ class IgnoredVote(Value, frozen=True, kw_only=True):
     agent_id: str
     message_id: str
     reason: str
+    model_version: str = ""
+
+
+class LateVote(Value, frozen=True, kw_only=True):
+    """A vote that came after its decision: on record and scored, never counted."""
+
+    agent_id: str
+    message_id: str
+    score: Score
+    confidence_ppm: ConfidencePpm
+    rationale: str
+    model_version: str
 
 
 @message_type
@@ -208,6 +251,8 @@ class ConsensusResult(Message, frozen=True, kw_only=True):
         Number of counted votes (0–4).
     degraded
         Fewer than four votes counted.
+    rules_digest
+        The rules that were in force (`domain.rules.Rules.digest`); the log says what they are.
     """
 
     proposal: TradingProposal
@@ -221,25 +266,9 @@ class ConsensusResult(Message, frozen=True, kw_only=True):
     ignored: tuple[IgnoredVote, ...]
     rule_version: str
     thresholds: Thresholds
+    rules_digest: str = ""
 
     @property
     def decision_id(self) -> str:
         """The id that orders derive from."""
         return self.message_id
-
-
-@message_type
-class ReviewVerdict(Message, frozen=True, kw_only=True):
-    """A person's answer to a decision that was sent to manual review."""
-
-    decision_id: str
-    approved: bool
-    actor: str
-    reason: str
-    price_now: Decimal
-    decided_at: datetime
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        set_field(self, "price_now", positive(self.price_now, "price_now"))
-        set_field(self, "decided_at", utc(self.decided_at, "decided_at"))

@@ -5,6 +5,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
+import msgspec
+
 from adapters.bus import open_bus
 from adapters.embedded.servers import ServerName
 from adapters.ledger import migrate
@@ -12,6 +14,8 @@ from adapters.ledger.dead_letters import DeadLetters
 from adapters.profile import connected
 from domain.errors import InvalidValue
 from domain.ports.ledger import DeadLetter, LetterAction, StoredLetter
+from domain.producers import Producer
+from domain.seals import split
 from domain.settings import Settings
 from domain.streams import Stream
 
@@ -52,11 +56,13 @@ def redrive(
     Raises
     ------
     InvalidValue
-        If a number is unknown, or its letter was discarded.
+        If a number is unknown, its letter was discarded, or an earlier letter of its symbol
+        waits and is not among `numbers`.
     """
     with _opened(settings, ("postgres", "valkey")) as (ready, letters):
         for number in numbers:
             _not_otherwise(_demand(letters, number), LetterAction.REDRIVEN)
+            _none_overtaken(letters, number, numbers)
         handled: list[Handled] = []
         for number in sorted(set(numbers)):
             letter = _demand(letters, number).letter
@@ -96,7 +102,7 @@ def discard(
 def _opened(
     settings: Settings, servers: Sequence[ServerName]
 ) -> Generator[tuple[Settings, DeadLetters]]:
-    with connected(settings, servers=servers) as ready:
+    with connected(settings, servers=servers, producer=Producer.OPERATOR) as ready:
         url = ready.ledger_url.get_secret_value()
         migrate(url)
         letters = DeadLetters(url)
@@ -130,6 +136,34 @@ def _not_otherwise(stored: StoredLetter, action: LetterAction) -> None:
             f"{answer.recorded_at:%Y-%m-%d %H:%M:%S} UTC already.",
             next_step=f"Look at it by `quorum dead-letters show {stored.number}`.",
         )
+
+
+def _none_overtaken(letters: DeadLetters, number: int, numbers: Sequence[int]) -> None:
+    """Refuse to redrive a letter past an earlier one of its symbol."""
+    stored = _demand(letters, number)
+    symbol = _symbol(stored.letter.data)
+    if stored.answer is not None or not symbol:
+        return
+    for earlier in letters.waiting_before(number):
+        if earlier.number not in numbers and _symbol(earlier.letter.data) == symbol:
+            raise InvalidValue(
+                f"Dead letter {earlier.number} of {symbol} came before {number} and waits.",
+                next_step=f"Redrive both at once, or discard {earlier.number} first.",
+            )
+
+
+class _OfSymbol(msgspec.Struct):
+    """What an unreadable message may still tell."""
+
+    symbol: str = ""
+
+
+def _symbol(data: bytes) -> str:
+    """Return the symbol that a letter's bytes name, where they can be read so far."""
+    try:
+        return msgspec.json.decode(split(data)[1], type=_OfSymbol).symbol
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
 
 
 def _publish(settings: Settings, letter: DeadLetter) -> None:

@@ -10,12 +10,14 @@ from pathlib import Path
 import polars as pl
 
 from adapters.bus import open_bus
+from adapters.keys import sealing
 from adapters.ledger import migrate
 from adapters.profile import connected
 from adapters.time_series import open_time_series
 from assets.training import training_cutoff
 from domain.errors import DataQualityError
 from domain.ports.time_series import Table
+from domain.producers import Producer
 from domain.settings import Settings
 from domain.voting import AgentId
 from orchestration.command_line.stages import Stage, Stages
@@ -136,7 +138,7 @@ async def _announce(settings: Settings, bars: pl.DataFrame) -> None:
     first, last = bars["timestamp"].min(), bars["timestamp"].max()
     after: datetime = last + timedelta(microseconds=1)  # type: ignore[assignment,operator]
     news = open_time_series(settings).read(Table.NEWS, start=first, end=after)  # type: ignore[arg-type]
-    bus = open_bus(settings)
+    bus = open_bus(settings, encode=sealing(settings, Producer.FEED))
     try:
         await Replay(bus, settings.partitions).announce(news)
     finally:
@@ -144,7 +146,7 @@ async def _announce(settings: Settings, bars: pl.DataFrame) -> None:
 
 
 async def _replay(settings: Settings, bars: pl.DataFrame, stage: Stage) -> None:
-    bus = open_bus(settings)
+    bus = open_bus(settings, encode=sealing(settings, Producer.FEED))
     try:
         replay = Replay(bus, settings.partitions)
         done = 0

@@ -2,6 +2,7 @@
 
 import dagster as dg
 
+from domain.settings import Settings
 from domain.voting import AgentId
 
 _MARKET = dg.AssetSelection.groups("ingestion", "features")
@@ -36,6 +37,20 @@ collect_experiences = dg.define_asset_job(
 )
 
 
+@dg.op(description="Signs where every log stands, and keeps that outside the database.")
+def sign_heads(context: dg.OpExecutionContext, settings: dg.ResourceParam[Settings]) -> None:
+    """Sign a tree head."""
+    from orchestration.tree_heads import sign_head  # noqa: PLC0415 - the drivers, when used
+
+    context.log.info("The newest signed head is number %d.", sign_head(settings).statement.number)
+
+
+@dg.job(description="Sign the record's Merkle trees.")
+def sign_tree_heads() -> None:
+    """Sign where every log stands."""
+    sign_heads()
+
+
 def retraining_stages(agent: AgentId) -> dg.AssetSelection:
     """Return what retraining one agent takes: experiences, model, challenger, test, rollout."""
     stages = ("retrained_model", "challenger", "ab_test", "rollout")
@@ -52,4 +67,4 @@ retraining = {
     )
     for agent in AgentId
 }
-JOBS = (market_data, models, batch, collect_experiences, *retraining.values())
+JOBS = (market_data, models, batch, collect_experiences, sign_tree_heads, *retraining.values())

@@ -7,22 +7,33 @@ from contextlib import contextmanager
 from adapters.processes import ProcessSpec, Supervisor
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
+from adapters.profile import acting_as
+from domain.producers import Producer
 from domain.settings import Settings, as_environment
 from domain.voting import AgentId
 from orchestration.ports import demand_free, live_ports
 
-CONSENSUS, GATEWAY = "consensus", "gateway"
+CONSENSUS, GATEWAY, PROJECTIONS = "consensus", "gateway", "projections"
 AGENTS = {agent: f"agent.{agent}" for agent in AgentId}
-PROCESSES = (CONSENSUS, GATEWAY, *AGENTS.values())
+PRODUCERS = {
+    CONSENSUS: Producer.CONSENSUS,
+    GATEWAY: Producer.GATEWAY,
+    PROJECTIONS: Producer.PROJECTIONS,
+    **{name: Producer(agent) for agent, name in AGENTS.items()},
+}
+PROCESSES = (CONSENSUS, GATEWAY, PROJECTIONS, *AGENTS.values())
 
 _READY_SECONDS = 120.0
+#: Process → its distance from the first metrics port.
+_METRICS_PORTS = {GATEWAY: 1, PROJECTIONS: 2}
 
 
 def process_specs(settings: Settings) -> list[ProcessSpec]:
-    """Return consensus, gateway and the four agents, with connected settings."""
+    """Return consensus, gateway, projections and the four agents, with connected settings."""
     modules = {
         CONSENSUS: ("consensus.service",),
         GATEWAY: ("trading.service",),
+        PROJECTIONS: ("orchestration.projector",),
         **{name: ("serving", agent.value) for agent, name in AGENTS.items()},
     }
     return [
@@ -37,10 +48,12 @@ def process_specs(settings: Settings) -> list[ProcessSpec]:
 
 
 def _own(settings: Settings, process: str) -> Settings:
-    """Return a process's settings; two processes of a machine can't share the metrics port."""
-    if process != GATEWAY or not settings.metrics_port:
+    """Return a process's settings: its own user of the bus, its own metrics port."""
+    settings = acting_as(settings, PRODUCERS[process])
+    place = _METRICS_PORTS.get(process, 0)
+    if not place or not settings.metrics_port:
         return settings
-    return settings.model_copy(update={"metrics_port": settings.metrics_port + 1})
+    return settings.model_copy(update={"metrics_port": settings.metrics_port + place})
 
 
 def is_ready(settings: Settings, process: str) -> bool:

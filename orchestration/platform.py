@@ -3,10 +3,10 @@
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
@@ -18,8 +18,9 @@ from adapters.processes import ProcessSpec, ProcessState, ProcessStatus, Supervi
 from adapters.processes.identity import ProcessIdentity
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
-from adapters.profile import connected
+from adapters.profile import acting_as, connected
 from domain.errors import EnvironmentProblem
+from domain.producers import Producer
 from domain.settings import Profile, Settings, as_environment
 from domain.voting import AgentId
 from orchestration import live_plane
@@ -32,13 +33,22 @@ _STOP_SECONDS = 60.0
 
 
 class ProcessReport(NamedTuple):
-    """How one process of the platform does; `problems` say why it is not ready."""
+    """How one process of the platform does.
+
+    Parameters
+    ----------
+    problems
+        Why it is not ready.
+    details
+        What else it tells, such as how far the projections are behind.
+    """
 
     name: str
     state: str
     pid: int
     url: str
     problems: Sequence[str]
+    details: Mapping[str, object] = {}
 
 
 def web_pages(settings: Settings) -> dict[str, str]:
@@ -47,11 +57,12 @@ def web_pages(settings: Settings) -> dict[str, str]:
     return {
         "dagster": f"http://{host}:{settings.platform.dagster_port}",
         "mlflow": f"http://{host}:{settings.platform.mlflow_port}",
+        "review": f"http://{host}:{settings.platform.review_port}",
     }
 
 
 def batch_plane(settings: Settings) -> list[ProcessSpec]:
-    """Return Dagster's web page and daemon, and MLflow, with connected settings."""
+    """Return Dagster's web page and daemon, MLflow and the review desk, with connected settings."""
     host, pages = settings.serving.host, web_pages(settings)
     environment = {
         **as_environment(settings),
@@ -94,6 +105,12 @@ def batch_plane(settings: Settings) -> list[ProcessSpec]:
             name="dagster-daemon",
             command=(*python, "dagster._daemon", "run", *code),
             environment=environment,
+        ),
+        ProcessSpec(
+            name="review",
+            command=(*python, "orchestration.reviews.service"),
+            environment=as_environment(acting_as(settings, Producer.OPERATOR)),
+            readiness=f"{pages['review']}/readyz",
         ),
     ]
 
@@ -217,9 +234,11 @@ def _live_report(settings: Settings, name: str) -> ProcessReport:
     answer = ask(f"{run_file.url}/readyz")
     if answer is None:
         return ProcessReport(name, "silent", run_file.pid, run_file.url, ("no answer",))
-    problems = msgspec.json.decode(answer.content).get("problems", [])
+    details = msgspec.json.decode(answer.content, type=dict[str, Any])
+    problems = details.pop("problems", [])
+    details.pop("ready", None)
     state = "ready" if answer.is_success else "not ready"
-    return ProcessReport(name, state, run_file.pid, run_file.url, problems)
+    return ProcessReport(name, state, run_file.pid, run_file.url, problems, details)
 
 
 def stop_platform(settings: Settings) -> bool:

@@ -17,6 +17,7 @@ def live_ports(settings: Settings) -> dict[str, tuple[str, int]]:
     if metrics := settings.metrics_port:
         ports["consensus"] = ("QUORUM_METRICS_PORT", metrics)
         ports["gateway"] = ("QUORUM_METRICS_PORT", metrics + 1)
+        ports["projections"] = ("QUORUM_METRICS_PORT", metrics + 2)
     return ports
 
 
@@ -25,6 +26,7 @@ def platform_ports(settings: Settings) -> dict[str, tuple[str, int]]:
     return {
         "Dagster": ("QUORUM_PLATFORM__DAGSTER_PORT", settings.platform.dagster_port),
         "MLflow": ("QUORUM_PLATFORM__MLFLOW_PORT", settings.platform.mlflow_port),
+        "the review desk": ("QUORUM_PLATFORM__REVIEW_PORT", settings.platform.review_port),
         **live_ports(settings),
     }
 

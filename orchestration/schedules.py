@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.partitions import MONTHS
 from domain.settings import Profile, Settings
-from orchestration.jobs import collect_experiences, market_data
+from orchestration.jobs import collect_experiences, market_data, sign_tree_heads
 
 
 @dg.schedule(
@@ -38,6 +38,25 @@ def daily_experiences(
     context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
     """Request the experiences, unless nothing ever traded here."""
+    yield from _where_traded(context, settings)
+
+
+@dg.schedule(
+    job=sign_tree_heads,
+    cron_schedule="5 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour: what is signed can't be cut or rewritten unseen.",
+)
+def hourly_tree_head(
+    context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request a signed head, unless nothing ever traded here."""
+    yield from _where_traded(context, settings)
+
+
+def _where_traded(
+    context: dg.ScheduleEvaluationContext, settings: Settings
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
     has_url = bool(settings.ledger_url.get_secret_value())
     if settings.profile is Profile.EMBEDDED and not has_url and not _ever_traded(settings):
         yield dg.SkipReason("There is no ledger yet: nothing has traded.")
@@ -46,7 +65,7 @@ def daily_experiences(
 
 
 def _ever_traded(settings: Settings) -> bool:
-    return (settings.home / "postgres").is_dir()
+    return (settings.home / "servers" / "state" / "postgres").is_dir()
 
 
-SCHEDULES = (daily_market_data, daily_experiences)
+SCHEDULES = (daily_market_data, daily_experiences, hourly_tree_head)

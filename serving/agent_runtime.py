@@ -11,6 +11,7 @@ import structlog
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app
+from adapters.keys import sealing
 from adapters.metrics import PrometheusMetrics
 from adapters.profile import connected
 from adapters.time_series import open_time_series
@@ -20,6 +21,7 @@ from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
 from domain.ports.model_source import DeployedModel, ModelSource
 from domain.ports.time_series import Table
+from domain.producers import Producer
 from domain.settings import Settings
 from domain.streams import Stream
 from domain.voting import AgentId, TradingProposal, Vote
@@ -155,7 +157,7 @@ class AgentRuntime:
 
     async def _run(self) -> None:
         self._stage = "It is connecting to the bus."
-        async with _bus(self._settings) as bus:
+        async with _bus(self._settings, self.agent_id, self.metrics) as bus:
             await self._model()
             agent = await asyncio.to_thread(
                 self.agent, bus, self._source, self.metrics, open_clock(self._settings)
@@ -225,12 +227,14 @@ async def _observe_lag(worker: StreamWorker, groups: list[tuple[str, Stream, int
 
 
 @asynccontextmanager
-async def _bus(settings: Settings) -> AsyncIterator[MessageBus]:
+async def _bus(
+    settings: Settings, agent_id: AgentId, metrics: Metrics
+) -> AsyncIterator[MessageBus]:
     """Open the bus; in the embedded profile the server is started, or adopted, beside the loop."""
-    connection = connected(settings, servers=["valkey"])
+    connection = connected(settings, servers=["valkey"], producer=Producer(agent_id))
     filled = await asyncio.to_thread(connection.__enter__)
     try:
-        bus = open_bus(filled)
+        bus = open_bus(filled, metrics, encode=sealing(filled, Producer(agent_id)))
         try:
             yield bus
         finally:

@@ -19,6 +19,7 @@ from domain.messages import Message, decode, encode
 from domain.metrics import Metric
 from domain.ports.bus import Delivery, MessageBus
 from domain.ports.metrics import Metrics
+from domain.refusals import Refusal
 from domain.streams import Stream
 
 _log = structlog.get_logger(__name__)
@@ -77,7 +78,7 @@ class StreamWorker:
                 self._metrics.count(Metric.MESSAGES_CONSUMED, group=group, stream=delivery.stream)
                 problem = await self._try(delivery, handle)
                 if problem is not None:
-                    await self._bury(delivery, problem)
+                    await self._bury(group, delivery, problem)
             if deliveries:
                 await self._persistently(lambda done=deliveries: self._bus.acknowledge(group, done))
 
@@ -110,19 +111,16 @@ class StreamWorker:
                     return None
         return problem
 
-    async def _bury(self, delivery: Delivery, problem: Exception) -> None:
-        refused = isinstance(problem, MessageRefused)
-        reason = problem.what if refused else f"{type(problem).__name__}: {problem}"
-        trace = "" if refused else "".join(traceback.format_exception(problem))
-        letter = encode(dead_letter(delivery, reason, trace))
+    async def _bury(self, group: str, delivery: Delivery, problem: Exception) -> None:
+        if isinstance(problem, MessageRefused):
+            letter = dead_letter(delivery, problem.reason, problem.what, by=group)
+        else:
+            trace = "".join(traceback.format_exception(problem))
+            letter = dead_letter(delivery, Refusal.FAULT, trace, tries=_ATTEMPTS, by=group)
         await self._persistently(
-            lambda: self._bus.publish_raw(Stream.DEAD_LETTERS, delivery.partition, letter)
+            lambda: self._bus.publish_raw(Stream.DEAD_LETTERS, delivery.partition, encode(letter))
         )
-        self._metrics.count(
-            Metric.MESSAGES_REFUSED,
-            stream=delivery.stream,
-            reason="refused" if refused else "fault",
-        )
+        self._metrics.count(Metric.MESSAGES_REFUSED, stream=delivery.stream, reason=letter.reason)
 
     async def _persistently(self, operation: Callable[[], Awaitable[_Result]]) -> _Result:
         """Repeat an operation until the bus is there for it."""

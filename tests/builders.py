@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from domain.identity import derive_id
-from domain.market import Tick
+from domain.market import Tick, TimeObserved
 from domain.portfolio import Portfolio
-from domain.voting import Action, AgentId, ReviewVerdict, TradingProposal, Vote
+from domain.review import ReviewVerdict, verdict_id
+from domain.voting import Action, AgentId, TradingProposal, Vote
 
 START = datetime(2012, 9, 4, 20, tzinfo=UTC)
 AGENTS = tuple(AgentId)
@@ -78,17 +79,30 @@ def tick(seconds: float) -> Tick:
     )
 
 
+def observed(seconds: float) -> TimeObserved:
+    return TimeObserved(
+        message_id=derive_id("time", seconds),
+        correlation_id=derive_id("time", seconds),
+        occurred_at=at(seconds),
+    )
+
+
 def verdict(
-    decision_id: str, *, approved: bool = True, price: str = "100", seconds: float = 60
+    decision_id: str,
+    *,
+    approved: bool = True,
+    actor: str = "ada",
+    price: str = "100",
+    seconds: float = 60,
 ) -> ReviewVerdict:
     return ReviewVerdict(
-        message_id=derive_id("verdict", decision_id, approved, seconds),
+        message_id=verdict_id(decision_id, actor, approved=approved),
         correlation_id=derive_id("verdict", decision_id),
         causation_id=decision_id,
         occurred_at=at(seconds),
         decision_id=decision_id,
         approved=approved,
-        actor="ada",
+        actor=actor,
         reason="I looked",
         price_now=Decimal(price),
         decided_at=at(seconds),

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 
 from adapters.embedded import EmbeddedServers, Endpoints, erase
 from adapters.ledger import migrate
+from tests import rabbitmq_server
 
 _databases = count(1)
 
@@ -57,6 +58,15 @@ def servers() -> Iterator[Endpoints]:
 
 
 @pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[rabbitmq_server.RabbitServer]:
+    """One RabbitMQ for all tests of this worker."""
+    if not rabbitmq_server.installed():
+        pytest.skip(rabbitmq_server.MISSING)
+    with rabbitmq_server.rabbitmq_running() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
 def _migrated(servers: Endpoints) -> str:
     url = _new_database(servers.ledger_url, "migrated")
     migrate(url)
@@ -81,8 +91,8 @@ def ledger_url(_migrated: str) -> str:
     with psycopg.connect(_migrated.replace("+psycopg", "", 1), autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")  # no append-only triggers
         tables = connection.execute(
-            "SELECT string_agg(format('ledger.%I', tablename), ', ') FROM pg_tables"
-            " WHERE schemaname = 'ledger' AND tablename <> 'alembic_version'"
+            "SELECT string_agg(format('%I.%I', schemaname, tablename), ', ') FROM pg_tables"
+            " WHERE schemaname IN ('ledger', 'projections') AND tablename <> 'alembic_version'"
         ).fetchone()
         connection.execute(f"TRUNCATE {tables[0]} RESTART IDENTITY")
     return _migrated

@@ -200,6 +200,7 @@ def _experience(pending: _Pending, bar: MarketData) -> Experience:
             for vote in decision.counted
             if BOUND in vote.risk_assessment
         },
+        model_versions={vote.agent_id: vote.model_version for vote in decision.counted},
         realised={
             "volatility": canonical(
                 EXACT.sqrt(EXACT.divide(pending.squares, Decimal(pending.bars)))

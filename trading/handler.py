@@ -6,6 +6,7 @@ caused. It is the only memory: recovery folds it, and brings the paper venue bac
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+from consensus.authenticity import Authenticity
 from consensus.handler import Batch, Effects, dead_letter
 from domain.experience import Experience
 from domain.market import MarketData
@@ -21,6 +22,7 @@ from domain.ports.broker import Broker
 from domain.ports.clock import Clock
 from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
 from domain.ports.metrics import Metrics
+from domain.refusals import Refusal
 from domain.settings import Settings
 from domain.streams import Stream, partition_of
 from domain.voting import ConsensusResult
@@ -54,11 +56,21 @@ class GatewayHandler:
         Where orders go.
     clock
         Tells the controls how old a price is.
+    authenticity
+        Judges decisions and requests; None takes them as they come (a backtest).
     """
 
     log: str = Log.ORDERS
 
-    def __init__(self, venue: Broker, clock: Clock, metrics: Metrics, settings: Settings) -> None:
+    def __init__(
+        self,
+        venue: Broker,
+        clock: Clock,
+        metrics: Metrics,
+        settings: Settings,
+        authenticity: Authenticity | None = None,
+    ) -> None:
+        self._authenticity = authenticity
         self._venue = venue
         self._clock = clock
         self._metrics = metrics
@@ -82,10 +94,13 @@ class GatewayHandler:
         ignored: list[Ignored] = []
         letters: list[DeadLetter] = []
         for delivery, message in batch:
+            if self._authenticity and (refused := self._authenticity.refusal(delivery, message)):
+                letters.append(dead_letter(delivery, *refused))
+                continue
             caused = await self._take(message)
             if caused is None:
-                reason = f"The gateway takes no {type(message).__name__}."
-                letters.append(dead_letter(delivery, reason))
+                found = f"The gateway takes no {type(message).__name__}."
+                letters.append(dead_letter(delivery, Refusal.UNEXPECTED_TYPE, found))
             elif not caused:
                 ignored.append(Ignored(message=message, reason="duplicate"))
             else:

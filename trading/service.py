@@ -16,19 +16,34 @@ import structlog
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
+from adapters.keys import FolderKeyRing, KeyFolder, sealing
 from adapters.ledger import migrate, open_ledger
 from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
-from consensus.processor import Processor, keep_running
+from consensus.authenticity import Authenticity
+from consensus.housekeeping import Housekeeping
+from consensus.processor import Processor
+from consensus.retries import keep_running, until_first_ends
 from domain.errors import QuorumError
+from domain.producers import Producer
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
 from trading.handler import LOG_PARTITION, GatewayHandler
 from trading.paper_venue import PaperVenue
 
 PROCESS = "gateway"
+
+#: Streams that nobody takes in on record; the gateway keeps them in bounds.
+FOLLOWED = (
+    Stream.NEWS,
+    Stream.ORDERS,
+    Stream.EXECUTIONS,
+    Stream.PORTFOLIO,
+    Stream.EXPERIENCES,
+    Stream.DEAD_LETTERS,
+)
 
 _log = structlog.get_logger(__name__)
 
@@ -64,7 +79,24 @@ class GatewayService:
             home=settings.home,
             process=PROCESS,
         ):
-            await keep_running(self._open_processor, stop)
+            await until_first_ends(keep_running(self._open_processor, stop), self._keep_house())
+
+    async def _keep_house(self) -> None:
+        settings = self._settings
+        partitions = range(settings.partitions)
+        consumed = sources(settings.partitions)
+        bus = open_bus(settings)
+        try:
+            await Housekeeping(
+                bus,
+                self._metrics,
+                group=PROCESS,
+                sources=consumed,
+                trims=[*consumed, *((stream, p) for stream in FOLLOWED for p in partitions)],
+                keep=settings.bus.kept_messages,
+            ).run()
+        finally:
+            await bus.close()
 
     def problems(self) -> list[str]:
         """Return why nothing is traded; empty when all is well."""
@@ -76,9 +108,14 @@ class GatewayService:
     async def _open_processor(self) -> AsyncIterator[Processor]:
         """Yield a processor on fresh connections, with everything that it stands on."""
         settings, metrics = self._settings, self._metrics
-        bus, ledger = open_bus(settings), open_ledger(settings)
+        bus = open_bus(settings, metrics, encode=sealing(settings, Producer.GATEWAY))
+        ledger = open_ledger(settings)
         handler = GatewayHandler(
-            PaperVenue(settings.trading), open_clock(settings), metrics, settings
+            PaperVenue(settings.trading),
+            open_clock(settings),
+            metrics,
+            settings,
+            Authenticity(FolderKeyRing(KeyFolder.of(settings))),
         )
         try:
             self._processor = Processor(
@@ -89,6 +126,7 @@ class GatewayService:
                 group=PROCESS,
                 partition=LOG_PARTITION,
                 sources=sources(settings.partitions),
+                maximum_bytes=settings.maximum_message_bytes,
             )
             yield self._processor
         finally:
@@ -117,7 +155,9 @@ def main() -> int:
     try:
         settings = load_settings()
         configure_logging(settings, PROCESS)
-        with connected(settings, servers=("valkey", "postgres")) as ready:
+        with connected(
+            settings, servers=("valkey", "postgres"), producer=Producer.GATEWAY
+        ) as ready:
             migrate(ready.ledger_url.get_secret_value())
             asyncio.run(serve(ready))
     except QuorumError as problem:

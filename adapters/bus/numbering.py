@@ -5,7 +5,7 @@ the bus (milliseconds since 1970, or from as high a number). Both rise, but they
 a sequence would always be lower than the bus's numbers and be taken for published already.
 """
 
-from domain.errors import InvalidValue
+from domain.errors import InvalidValue, MessagesLost
 
 FIRST_NUMBER_OF_THE_BUS = 10**12
 
@@ -45,4 +45,20 @@ def check_numbered_by_writer(partition: str, latest: Position) -> None:
             f"{partition} holds messages without a sequence; one with a sequence can't follow.",
             kept="The message was not published.",
             next_step="Publish all of a partition's messages with a sequence, or none.",
+        )
+
+
+def check_begins(partition: str, latest: Position, first_sequence: int) -> None:
+    """Refuse to leave a gap behind what a partition holds.
+
+    Raises
+    ------
+    MessagesLost
+        If it ends before `first_sequence` - 1.
+    """
+    if latest[0] < first_sequence - 1:
+        raise MessagesLost(
+            f"{partition} ends at {latest[0]}, not at {first_sequence - 1}: the bus lost messages.",
+            kept="The record holds them.",
+            next_step="Nothing: they are published again from the record.",
         )

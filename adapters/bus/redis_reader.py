@@ -1,152 +1,198 @@
 """What one consumer of a group has in hand, and what it reads next."""
 
+import asyncio
 import time
 from collections import deque
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Self
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any
 
-import redis.exceptions as redis_errors
-from redis.asyncio import Redis
-
-from adapters.bus.cancellation import cancellation_kept
+from adapters.bus.redis_connection import RedisConnection, RefusedByServer, accepted
+from domain.ports.bus import Delivery
+from domain.streams import Stream
 
 FIELD = b"data"
+Source = tuple[Stream, int]
+
 _PENDING_PAGE = 1_000
 _GROUP_IS_GONE = ("NOGROUP", "UNBLOCKED")
-
-
-class Entry(NamedTuple):
-    """One stream entry as it was delivered; `data` is empty where the entry isn't one of ours."""
-
-    key: str
-    position: str
-    data: bytes
-    attempts: int = 1
-
-    @classmethod
-    def of(cls, key: str, position: bytes, fields: Mapping[bytes, bytes]) -> Self:
-        """Return the entry that the server's answer tells of."""
-        return cls(key, position.decode(), fields.get(FIELD, b""))
 
 
 class Reader:
     """Reads for one consumer: first what it left unfinished, then what is new.
 
+    Its connection is its own, since the server answers nothing else on it while it waits. A call
+    that is cancelled while it waits loses nothing: what the server sends then is the next call's.
+
     Parameters
     ----------
-    keys
-        The streams.
+    connect
+        Opens a connection.
+    sources
+        The partition that each key holds.
     redeliver_after_ms
         Age from which unacknowledged deliveries, anybody's, are taken over.
     """
 
     def __init__(
         self,
-        redis: Redis,
+        connect: Callable[[], Awaitable[RedisConnection]],
         group: str,
         consumer: str,
-        keys: tuple[str, ...],
+        sources: Mapping[str, Source],
         redeliver_after_ms: int,
     ) -> None:
-        self._redis = redis
+        self._connect = connect
         self._group = group
         self._consumer = consumer
-        self._keys = keys
+        self._sources = {key.encode(): source for key, source in sources.items()}
         self._redeliver_after_ms = redeliver_after_ms
         self._groups_exist = False
+        self._connection: RedisConnection | None = None
         self._begin_again()
 
-    async def next(self, limit: int, wait_ms: int) -> list[Entry]:
-        """Return up to `limit` entries; an empty list if none came within `wait_ms`."""
+    async def next(self, limit: int, wait_ms: int, after: Mapping[Source, str]) -> list[Delivery]:
+        """Return up to `limit` deliveries; an empty list if none came within `wait_ms`."""
         try:
-            with cancellation_kept():
+            if self._arriving is None:
                 if not self._groups_exist:
-                    await self._create_groups()
+                    await self._create_groups(after)
                 if not self._in_hand:
                     self._in_hand.extend(await self._unfinished(limit))
-                if not self._in_hand:
-                    self._in_hand.extend(await self._new(limit, wait_ms))
-        except redis_errors.ResponseError as problem:
+            if not self._in_hand:
+                self._in_hand.extend(await self._new(limit, wait_ms))
+        except RefusedByServer as problem:
             self._begin_again()
             if not str(problem).startswith(_GROUP_IS_GONE):
                 raise
             self._groups_exist = False  # the server lost its data
             return []
+        except asyncio.CancelledError:
+            if self._arriving is None:
+                self._begin_again()
+            raise
         except BaseException:
             # The server may have delivered what never reached us: read it before newer entries.
             self._begin_again()
             raise
-        return [self._in_hand.popleft() for _ in range(min(limit, len(self._in_hand)))]
+        if len(self._in_hand) <= limit:
+            everything, self._in_hand = self._in_hand, deque()
+            return list(everything)
+        return [self._in_hand.popleft() for _ in range(limit)]
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.end()
 
     def _begin_again(self) -> None:
-        self._in_hand: deque[Entry] = deque()
-        self._history = dict.fromkeys(self._keys, "0")
+        self._in_hand: deque[Delivery] = deque()
+        self._history = dict.fromkeys(self._sources, b"0")
         self._next_claim = time.monotonic()
+        self._arriving: asyncio.Future[list[Any]] | None = None
 
-    async def _create_groups(self) -> None:
-        for key in self._keys:
+    async def _open(self) -> RedisConnection:
+        if self._connection is None or not self._connection.is_open:
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _create_groups(self, after: Mapping[Source, str]) -> None:
+        connection = await self._open()
+        for key, source in self._sources.items():
+            begin = after.get(source) or "0"
             try:
-                await self._redis.xgroup_create(key, self._group, id="0", mkstream=True)
-            except redis_errors.ResponseError as problem:
+                await connection.call("XGROUP", "CREATE", key, self._group, begin, "MKSTREAM")
+            except RefusedByServer as problem:
                 if not str(problem).startswith("BUSYGROUP"):
                     raise
         self._groups_exist = True
 
-    async def _unfinished(self, limit: int) -> list[Entry]:
+    async def _unfinished(self, limit: int) -> list[Delivery]:
         while self._history:
-            if entries := await self._own_history(limit):
-                return entries
+            if deliveries := await self._own_history(limit):
+                return deliveries
         if time.monotonic() < self._next_claim:
             return []
-        entries = [e for key in self._keys for e in await self._claim(key, limit)]
-        if not entries:
+        deliveries = [d for key in self._sources for d in await self._claim(key, limit)]
+        if not deliveries:
             self._next_claim = time.monotonic() + self._redeliver_after_ms / 2000
-        return entries
+        return deliveries
 
-    async def _own_history(self, limit: int) -> list[Entry]:
-        answer: Any = await self._redis.xreadgroup(
-            self._group, self._consumer, {**self._history}, count=limit
+    async def _own_history(self, limit: int) -> list[Delivery]:
+        connection = await self._open()
+        answer: Any = await connection.call(
+            *("XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", limit),
+            *("STREAMS", *self._history.keys(), *self._history.values()),
         )
-        entries: list[Entry] = []
-        left: dict[str, str] = {}
-        for key, items in ((key.decode(), items) for key, items in answer):
+        deliveries: list[Delivery] = []
+        left: dict[bytes, bytes] = {}
+        for key, items in answer or ():
             if len(items) == limit:
-                left[key] = items[-1][0].decode()
-            entries += await self._with_attempts(key, items)
+                left[key] = items[-1][0]
+            deliveries += await self._with_attempts(key, items)
         self._history = left
-        return entries
+        return deliveries
 
-    async def _claim(self, key: str, limit: int) -> list[Entry]:
-        _, items, *_ = await self._redis.xautoclaim(
-            key, self._group, self._consumer, self._redeliver_after_ms, count=limit
+    async def _claim(self, key: bytes, limit: int) -> list[Delivery]:
+        connection = await self._open()
+        _, items, *_ = await connection.call(
+            *("XAUTOCLAIM", key, self._group, self._consumer, self._redeliver_after_ms),
+            *("0", "COUNT", limit),
         )
         return await self._with_attempts(key, items)
 
-    async def _with_attempts(self, key: str, items: list[Any]) -> list[Entry]:
+    async def _with_attempts(self, key: bytes, items: list[Any]) -> list[Delivery]:
         """Add how often each was delivered; forget those whose entry was trimmed away."""
+        connection = await self._open()
         if gone := [position for position, fields in items if not fields]:
-            await self._redis.xack(key, self._group, *gone)
-        entries = [Entry.of(key, *item) for item in items if item[1]]
-        if not entries:
+            await connection.call("XACK", key, self._group, *gone)
+        there = [item for item in items if item[1]]
+        if not there:
             return []
-        attempts: dict[str, int] = {}
-        low = entries[0].position
-        while entries[-1].position not in attempts:
-            rows: Any = await self._redis.xpending_range(
-                key, self._group, low, entries[-1].position, _PENDING_PAGE, self._consumer
+        attempts: dict[bytes, int] = {}
+        low, high = there[0][0], there[-1][0]
+        while high not in attempts:
+            rows: Any = await connection.call(
+                "XPENDING", key, self._group, low, high, _PENDING_PAGE, self._consumer
             )
             if not rows:
                 break
-            attempts |= {row["message_id"].decode(): row["times_delivered"] for row in rows}
-            low = f"({rows[-1]['message_id'].decode()}"
-        return [entry._replace(attempts=attempts.get(entry.position, 1)) for entry in entries]
+            attempts |= {position: times for position, _, _, times in rows}
+            low = b"(" + rows[-1][0]
+        return list(deliveries_of(self._sources[key], there, attempts))
 
-    async def _new(self, limit: int, wait_ms: int) -> list[Entry]:
-        answer: Any = await self._redis.xreadgroup(
-            self._group,
-            self._consumer,
-            dict.fromkeys(self._keys, ">"),
-            count=limit,
-            block=wait_ms or None,  # 0 would wait for ever
+    async def _new(self, limit: int, wait_ms: int) -> list[Delivery]:
+        if self._arriving is None:
+            wait = ("BLOCK", wait_ms) if wait_ms else ()  # 0 would wait for ever
+            self._arriving = (await self._open()).send(
+                (
+                    *("XREADGROUP", "GROUP", self._group, self._consumer, "COUNT", limit, *wait),
+                    *("STREAMS", *self._sources, *([b">"] * len(self._sources))),
+                ),
+                blocks=wait_ms / 1000,
+            )
+        else:  # of a call that was cancelled; it may wait longer than this one
+            await asyncio.wait({self._arriving}, timeout=wait_ms / 1000)
+            if not self._arriving.done():
+                return []
+        answers = await asyncio.shield(self._arriving)
+        self._arriving = None
+        return [
+            delivery
+            for key, items in accepted(answers[0]) or ()
+            for delivery in deliveries_of(self._sources[key], items)
+        ]
+
+
+def deliveries_of(
+    source: Source, items: Iterable[Any], attempts: Mapping[bytes, int] | None = None
+) -> Iterable[Delivery]:
+    """Return a stream's entries as the server tells of them; one that isn't ours has no bytes."""
+    stream, partition = source
+    for position, fields in items:
+        yield Delivery(
+            stream=stream,
+            partition=partition,
+            position=position.decode(),
+            data=fields[1] if fields[0] == FIELD else b"",
+            attempts=attempts.get(position, 1) if attempts else 1,
         )
-        return [Entry.of(key.decode(), *item) for key, items in answer for item in items]

@@ -29,7 +29,7 @@ _LEAST_FREE_BYTES = 200_000_000
 _SOCKET_PATH_BYTES = 107 if sys.platform == "linux" else 103
 _LONGEST_SOCKET_NAME = ".s.PGSQL.5432"
 _SYSTEM_STATE = Path("/var/lib/quorum")
-_PRIVATE, _SEARCHABLE = 0o700, 0o711
+_PRIVATE, _SEARCHABLE, _PRIVATE_FILE = 0o700, 0o711, 0o600
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +53,12 @@ class Places(NamedTuple):
         folder.mkdir(mode=_PRIVATE, exist_ok=True)
         _own(folder, self.account)
         return folder
+
+    def give_file_to_account(self, file: Path) -> None:
+        """Make `file` private to whoever runs the servers."""
+        file.chmod(_PRIVATE_FILE)
+        if self.account is not None:
+            os.chown(file, self.account.user, self.account.group)
 
 
 def prepare_places(home: Path, account: Account | None) -> Places:

@@ -26,8 +26,12 @@ class Server(Protocol):
     """What differs between the servers."""
 
     name: str
-    url: str
     end_signal: int
+
+    @property
+    def url(self) -> str:
+        """Where it is reached."""
+        ...
 
     def prepare(self) -> list[str]:
         """Make its folders and return the command that starts it."""

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Literal, NamedTuple
 
 from adapters.embedded.account import server_account
+from adapters.embedded.bus_users import BusUsers
 from adapters.embedded.places import Places, prepare_places
 from adapters.embedded.postgres import Postgres
 from adapters.embedded.server import Server, ServerProcess
@@ -159,6 +160,7 @@ def _end_all(places: Places) -> None:
     ]
     for process, identity in asked:
         process.see_it_end(identity)
+    BusUsers.forget(places.control)
 
 
 def _end_cleanly_on_sigterm() -> None:

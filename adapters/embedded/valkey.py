@@ -1,13 +1,17 @@
-"""A Valkey of our own: its append-only file survives restarts, a Unix socket is its only door."""
+"""A Valkey of our own: its append-only file survives restarts, a Unix socket is its only door.
+
+Each producer has a user of its own there, who may do no more than its part (`redis_access`).
+"""
 
 import logging
 import signal
-from urllib.parse import quote
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from adapters.bus.redis_access import access_list
+from adapters.embedded.bus_users import BusUsers
 from adapters.embedded.places import Places
 from adapters.embedded.programs import find_valkey, within_reach
 
@@ -29,17 +33,26 @@ class Valkey:
         self._places = places
         self._data = places.state / "valkey"
         self._socket = places.sockets / "valkey.sock"
-        self.url = f"unix://{quote(str(self._socket))}?db=0"
+
+    @property
+    def url(self) -> str:
+        """Address of the server's owner, who may do everything."""
+        return BusUsers.made(self._places.control, self._socket).url()
 
     def prepare(self) -> list[str]:
         """Make its folder and return the server's command."""
         self._places.give_to_account(self._data)
+        users = BusUsers.made(self._places.control, self._socket)
+        access = self._data / "users.acl"
+        access.write_text(access_list(users.passwords))
+        self._places.give_file_to_account(access)
         copies = self._places.give_to_account(self._places.state / "programs")
         options = {
             "port": "0",
             "unixsocket": str(self._socket),
             "unixsocketperm": "700",
             "dir": str(self._data),
+            "aclfile": str(access),
             "appendonly": "yes",
             "appendfsync": "everysec",
             "save": "",
@@ -52,9 +65,10 @@ class Valkey:
 
     def answers(self) -> bool:
         """Whether it answers a ping; it does not while it loads its file."""
-        client = redis.Redis(
-            unix_socket_path=str(self._socket), socket_timeout=2, retry=Retry(NoBackoff(), 0)
-        )
+        users = BusUsers.read(self._places.control)
+        if users is None:
+            return False
+        client = redis.Redis.from_url(users.url(), socket_timeout=2, retry=Retry(NoBackoff(), 0))
         try:
             return bool(client.ping())
         except (redis.RedisError, OSError):

@@ -1,5 +1,7 @@
 """Ledger addresses, as our settings and as the driver write them."""
 
+from zlib import crc32
+
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
@@ -23,6 +25,13 @@ def driver_address(url: str) -> str:
             next_step=f"Set it to {_SCHEME}user:password@host:port/database.",
         )
     return address
+
+
+def database_of(url: str) -> str:
+    """Return eight hexadecimal digits for the server and database that a ledger's URL names."""
+    parts = conninfo_to_dict(driver_address(url))
+    place = "/".join(str(parts.get(name, "")) for name in ("host", "port", "dbname"))
+    return f"{crc32(place.encode()):08x}"
 
 
 def _readable(address: str) -> bool:

@@ -51,6 +51,24 @@ class DeadLetters:
             row = connection.execute(_query().where(_letters.c.number == number)).first()
         return None if row is None else _stored(row)
 
+    def waiting_before(self, number: int) -> Sequence[StoredLetter]:
+        """Return the letters of the same partition and writer that wait and came earlier."""
+        this = _letters.alias("this")
+        query = (
+            _query()
+            .join(this, this.c.number == number)
+            .where(
+                _letters.c.number < number,
+                _letters.c.log == this.c.log,
+                _letters.c.stream == this.c.stream,
+                _letters.c.stream_partition == this.c.stream_partition,
+                _answers.c.letter.is_(None),
+            )
+            .order_by(_letters.c.number)
+        )
+        with self._engine.connect() as connection:
+            return [_stored(row) for row in connection.execute(query)]
+
     def answer(
         self,
         number: int,

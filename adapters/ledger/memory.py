@@ -18,6 +18,7 @@ from domain.ports.ledger import (
     Input,
     Lease,
     Offset,
+    OutboxHead,
     OutboxItem,
     Recorded,
     Snapshot,
@@ -114,6 +115,7 @@ class MemoryLedger:
             self._dead_letters.setdefault(key, letter)
         items = tuple(self._numbered(commit))
         held.outbox += items
+        self._mark(commit.published)
         return Committed(sequence=len(held.events), outbox=items)
 
     def _numbered(self, commit: Commit) -> list[OutboxItem]:
@@ -142,13 +144,44 @@ class MemoryLedger:
         ]
         return sorted(waiting, key=lambda i: (i.stream, i.partition, i.sequence))[:limit]
 
-    async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:
+    async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:  # noqa: ARG002 - the port's
         """See `Ledger.mark_published`."""
+        self._mark(items)
+
+    def _mark(self, items: Sequence[OutboxItem]) -> None:
         for item in items:
             place = item.stream, item.partition
             self._published[place] = max(self._published[place], item.sequence)
-        held = self._partitions[lease.log, lease.partition]
-        held.outbox = list(await self.unpublished(lease.log, lease.partition, limit=2**31))
+
+    async def outbox_heads(self, log: str, partition: int) -> Sequence[OutboxHead]:
+        """See `Ledger.outbox_heads`."""
+        places = {(i.stream, i.partition) for i in self._partitions[log, partition].outbox}
+        return [
+            OutboxHead(
+                stream=stream,
+                partition=at,
+                published=self._published[stream, at],
+                needed_after=self._needed_after((stream, at)),
+            )
+            for stream, at in sorted(places)
+        ]
+
+    def _needed_after(self, place: tuple[Stream, int]) -> int:
+        taken_in = (p.offsets[place] for p in self._partitions.values() if place in p.offsets)
+        return min((int(offset.position.partition("-")[0]) for offset in taken_in), default=0)
+
+    async def outbox(
+        self, stream: Stream, partition: int, *, after: int, until: int, limit: int = 1000
+    ) -> Sequence[OutboxItem]:
+        """See `Ledger.outbox`."""
+        found = [
+            item
+            for held in self._partitions.values()
+            for item in held.outbox
+            if (item.stream, item.partition) == (stream, partition)
+            and after < item.sequence <= until
+        ]
+        return sorted(found, key=lambda item: item.sequence)[:limit]
 
     async def events(
         self, log: str, partition: int, *, after: int = 0, limit: int = 1000
@@ -182,6 +215,12 @@ class MemoryLedger:
             for (name, partition), held in sorted(self._partitions.items())
             if name == log and held.token
         ]
+
+    async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """See `Ledger.record_letters`."""
+        for letter in letters:
+            key = letter.by, letter.stream, letter.partition, letter.position
+            self._dead_letters.setdefault(key, letter)
 
     async def dead_letters(
         self, *, stream: Stream | None = None, limit: int = 1000

@@ -5,9 +5,10 @@ from importlib.resources import files
 import psycopg
 
 from adapters.ledger.addresses import driver_address
+from adapters.ledger.sessions import first_line
 from domain.errors import ConfigurationError, RecordUnavailable
 
-HEAD = "0003"
+HEAD = "0008"
 _ONE_MIGRATION_AT_A_TIME = 0x51_75_6F_72
 
 
@@ -29,12 +30,12 @@ def migrate(url: str) -> None:
             _run(url)
     except psycopg.errors.InsufficientPrivilege as problem:
         raise ConfigurationError(
-            f"The ledger's user may not change its schema: {_first_line(problem)}.",
+            f"The ledger's user may not change its schema: {first_line(problem)}.",
             next_step="Run `quorum up` or `quorum demo` once with the owner's address.",
         ) from None
     except psycopg.OperationalError as problem:
         raise RecordUnavailable(
-            f"The ledger can't be reached: {_first_line(problem)}.",
+            f"The ledger can't be reached: {first_line(problem)}.",
             next_step="Start PostgreSQL or mend QUORUM_LEDGER_URL.",
         ) from None
 
@@ -79,7 +80,3 @@ def _run(url: str) -> None:
         raise problem.orig from None  # type: ignore[misc]
     finally:
         engine.dispose()
-
-
-def _first_line(problem: Exception) -> str:
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0]

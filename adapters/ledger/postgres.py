@@ -2,11 +2,14 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 from typing import Any, LiteralString
 
 import psycopg
 
 from adapters.ledger.addresses import driver_address
+from adapters.ledger.journal import unpack
+from adapters.ledger.sessions import DROP_PRIVILEGES, first_line, unavailable
 from adapters.ledger.writer import Writer, fenced
 from domain.errors import RecordUnavailable
 from domain.messages import decode
@@ -19,16 +22,29 @@ from domain.ports.ledger import (
     Input,
     Lease,
     Offset,
+    OutboxHead,
     OutboxItem,
     Recorded,
     Snapshot,
 )
 from domain.streams import Stream
 
-# Where the migrations could make the role, the session gives up what it could do beyond it.
-_DROP_PRIVILEGES = """
-    SELECT set_config('role', rolname, false) FROM pg_roles
-    WHERE rolname = 'quorum_service' AND pg_has_role(current_user, oid, 'MEMBER')
+#: Months that stand ready behind the present one.
+MONTHS_AHEAD = 3
+#: By its look, not only by the conflict, so that no number is used up for nothing.
+_RECORD_LETTER = """
+    INSERT INTO ledger.dead_letters
+        (log, stream, stream_partition, position, reason, attempts, data, trace)
+    SELECT d.* FROM (
+        VALUES (%s::text, %s::text, %s::integer, %s::text, %s::text, %s::integer, %b::bytea,
+            %s::text)
+    ) AS d (log, stream, stream_partition, position, reason, attempts, data, trace)
+    WHERE NOT EXISTS (
+        SELECT FROM ledger.dead_letters AS k
+        WHERE (k.log, k.stream, k.stream_partition, k.position)
+            = (d.log, d.stream, d.stream_partition, d.position)
+    )
+    ON CONFLICT (log, stream, stream_partition, position) DO NOTHING
 """
 
 
@@ -44,8 +60,10 @@ class PostgresLedger:
         """See `Ledger.acquire`."""
         await self._forget(log, partition)
         async with _available():
-            writer = Writer(await self._connect(), log, partition)
+            connection = await self._connect()
+            writer = Writer(connection, log, partition)
             try:
+                await self._make_months(connection)
                 lease = await writer.acquire()
             except BaseException:
                 await writer.close()
@@ -62,7 +80,15 @@ class PostgresLedger:
     async def commit(self, lease: Lease, commit: Commit) -> Committed:
         """See `Ledger.commit`."""
         async with _available():
-            return await (await self._writer(lease)).commit(commit)
+            try:
+                return await (await self._writer(lease)).commit(commit)
+            except psycopg.errors.CheckViolation as problem:
+                async with await self._connect() as connection:
+                    await self._make_months(connection)
+                raise RecordUnavailable(
+                    f"The ledger had no place for this month: {first_line(problem)}.",
+                    next_step="Nothing: the month is made, and the commit tried again.",
+                ) from problem
 
     async def mark_published(self, lease: Lease, items: Sequence[OutboxItem]) -> None:
         """See `Ledger.mark_published`."""
@@ -92,6 +118,44 @@ class PostgresLedger:
             for s, p, n, d in rows
         ]
 
+    async def outbox_heads(self, log: str, partition: int) -> Sequence[OutboxHead]:
+        """See `Ledger.outbox_heads`."""
+        rows = await self._read(
+            """
+            SELECT h.stream, h.stream_partition, h.published, coalesce((
+                SELECT min(split_part(o.position, '-', 1)::bigint) FROM ledger.offsets AS o
+                WHERE o.stream = h.stream AND o.stream_partition = h.stream_partition
+            ), 0)
+            FROM ledger.outbox_heads AS h WHERE h.log = %s AND h.partition = %s
+            ORDER BY h.stream, h.stream_partition
+            """,
+            (log, partition),
+        )
+        return [
+            OutboxHead(stream=Stream(s), partition=p, published=n, needed_after=a)
+            for s, p, n, a in rows
+        ]
+
+    async def outbox(
+        self, stream: Stream, partition: int, *, after: int, until: int, limit: int = 1000
+    ) -> Sequence[OutboxItem]:
+        """See `Ledger.outbox`."""
+        rows = await self._read(
+            """
+            SELECT o.sequence, coalesce(o.data, e.data) FROM ledger.outbox AS o
+            LEFT JOIN ledger.events AS e
+                ON e.log = o.log AND e.partition = o.partition AND e.sequence = o.event_sequence
+            WHERE o.stream = %s AND o.stream_partition = %s
+                AND o.sequence > %s AND o.sequence <= %s
+            ORDER BY o.sequence LIMIT %s
+            """,
+            (stream, partition, after, until, limit),
+        )
+        return [
+            OutboxItem(stream=stream, partition=partition, sequence=n, message=decode(d))
+            for n, d in rows
+        ]
+
     async def events(
         self, log: str, partition: int, *, after: int = 0, limit: int = 1000
     ) -> Sequence[Recorded]:
@@ -110,7 +174,7 @@ class PostgresLedger:
     async def contains(self, log: str, message_id: str) -> bool:
         """See `Ledger.contains`."""
         rows = await self._read(
-            "SELECT 1 FROM ledger.events WHERE log = %s AND message_id = %s", (log, message_id)
+            "SELECT 1 FROM ledger.event_ids WHERE id = ledger.event_id(%s, %s)", (log, message_id)
         )
         return bool(rows)
 
@@ -131,15 +195,13 @@ class PostgresLedger:
         """See `Ledger.inputs`."""
         rows = await self._read(
             """
-            SELECT number, stream, stream_partition, position, data FROM ledger.inputs
-            WHERE log = %s AND partition = %s AND number > %s ORDER BY number LIMIT %s
+            SELECT last, data FROM ledger.input_blocks
+            WHERE log = %s AND partition = %s AND last > %s AND first <= %s ORDER BY last
             """,
-            (log, partition, after, limit),
+            (log, partition, after, after + limit),
         )
-        return [
-            Input(number=n, stream=Stream(s), partition=p, position=at, data=d)
-            for n, s, p, at, d in rows
-        ]
+        inputs = chain.from_iterable(unpack(last, data) for last, data in rows)
+        return [entry for entry in inputs if after < entry.number <= after + limit]
 
     async def snapshot(self, log: str, partition: int) -> Snapshot | None:
         """See `Ledger.snapshot`."""
@@ -156,6 +218,20 @@ class PostgresLedger:
             (log,),
         )
         return [Head(log=log, partition=p, sequence=n, hash=h) for p, n, h in rows]
+
+    async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """See `Ledger.record_letters`."""
+        rows = [
+            (d.by, d.stream, d.partition, d.position, d.reason, d.attempts, d.data, d.trace)
+            for d in letters
+        ]
+        async with _available():
+            connection = await self._connect()
+            try:
+                async with connection.transaction(), connection.cursor() as cursor:
+                    await cursor.executemany(_RECORD_LETTER, rows)
+            finally:
+                await connection.close()
 
     async def dead_letters(
         self, *, stream: Stream | None = None, limit: int = 1000
@@ -192,13 +268,17 @@ class PostgresLedger:
         for log, partition in list(self._writers):
             await self._forget(log, partition)
 
+    @staticmethod
+    async def _make_months(connection: psycopg.AsyncConnection) -> None:
+        await connection.execute("SELECT ledger.make_months(%s)", (MONTHS_AHEAD,))
+        await connection.commit()
+
     async def _connect(self) -> psycopg.AsyncConnection:
         connection = await psycopg.AsyncConnection.connect(
-            self._address, connect_timeout=self._timeout
+            self._address, connect_timeout=self._timeout, autocommit=True
         )
         try:
-            await connection.execute(_DROP_PRIVILEGES)
-            await connection.commit()
+            await connection.execute(DROP_PRIVILEGES)
         except BaseException:
             await connection.close()
             raise
@@ -234,12 +314,5 @@ class PostgresLedger:
 @asynccontextmanager
 async def _available() -> AsyncIterator[None]:
     """Say in our words that the server is away."""
-    try:
+    with unavailable():
         yield
-    except psycopg.OperationalError as problem:
-        first_line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
-        raise RecordUnavailable(
-            f"The ledger can't be reached or written: {first_line}.",
-            kept="What was committed is safe; nothing else was acknowledged.",
-            next_step="It is tried again; see that PostgreSQL runs and its disk has room.",
-        ) from problem

@@ -6,11 +6,13 @@ from zlib import crc32
 
 import psycopg
 
+from adapters.ledger import statements as parts
+from adapters.ledger.journal import pack
 from domain.chain import link
 from domain.errors import Fenced, RecordUnavailable, SequenceConflict
 from domain.messages import encode
 from domain.ports.ledger import Commit, Committed, Lease, OutboxItem
-from domain.streams import Stream
+from domain.streams import NEEDED_BY, Stream
 
 # The lock queues standbys; the token, checked in every commit, is what fences.
 _LOCK = "SELECT pg_advisory_lock(%s, %s)"
@@ -29,59 +31,11 @@ _OUTBOX_HEADS = """
     SELECT stream, stream_partition, sequence FROM ledger.outbox_heads
     WHERE log = %s AND partition = %s
 """
-_ADVANCE = "SELECT ledger.advance(%s, %s, %s, %s, %s, %s, %b, %s)"
-_EVENTS = """
-    INSERT INTO ledger.events (log, partition, sequence, message_id, occurred_at, data, hash)
-    SELECT %s, %s, %s + e.n, e.message_id, e.occurred_at, e.data, e.hash
-    FROM unnest(%s::text[], %s::timestamptz[], %b::bytea[], %b::bytea[])
-        WITH ORDINALITY AS e (message_id, occurred_at, data, hash, n)
-"""
-_OFFSETS = """
-    INSERT INTO ledger.offsets (log, partition, stream, stream_partition, position)
-    SELECT %s, %s, o.* FROM unnest(%s::text[], %s::integer[], %s::text[]) AS o
-    ON CONFLICT (log, partition, stream, stream_partition)
-    DO UPDATE SET position = excluded.position
-"""
-_INPUTS = """
-    INSERT INTO ledger.inputs (log, partition, number, stream, stream_partition, position, data)
-    SELECT %s, %s, %s + i.n, i.stream, i.stream_partition, i.position, i.data
-    FROM unnest(%s::text[], %s::integer[], %s::text[], %b::bytea[])
-        WITH ORDINALITY AS i (stream, stream_partition, position, data, n)
-"""
-_SNAPSHOT = """
-    INSERT INTO ledger.snapshots (log, partition, inputs, data) VALUES (%s, %s, %s, %b)
-    ON CONFLICT (log, partition) DO UPDATE SET inputs = excluded.inputs, data = excluded.data
-"""
-_OUTBOX = """
-    INSERT INTO ledger.outbox
-        (log, partition, stream, stream_partition, sequence, event_sequence, data)
-    SELECT %s, %s, o.*
-    FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[], %b::bytea[]) AS o
-"""
-_MOVE_OUTBOX_HEADS = """
-    INSERT INTO ledger.outbox_heads (log, partition, stream, stream_partition, sequence)
-    SELECT %s, %s, o.* FROM unnest(%s::text[], %s::integer[], %s::bigint[]) AS o
-    ON CONFLICT (stream, stream_partition) DO UPDATE SET sequence = excluded.sequence
-"""
-_DEAD_LETTERS = """
-    INSERT INTO ledger.dead_letters
-        (log, stream, stream_partition, position, reason, attempts, data, trace)
-    SELECT %s, d.* FROM unnest(%s::text[], %s::integer[], %s::text[], %s::text[], %s::integer[],
-        %b::bytea[], %s::text[]) AS d
-    ON CONFLICT (log, stream, stream_partition, position) DO NOTHING
-"""
-_IGNORED = """
-    INSERT INTO ledger.ignored (log, partition, message_id, reason, data)
-    SELECT %s, %s, i.* FROM unnest(%s::text[], %s::text[], %b::bytea[]) AS i
-"""
-_PUBLISHED = """
-    UPDATE ledger.outbox_heads AS h SET published = p.sequence
-    FROM unnest(%s::text[], %s::integer[], %s::bigint[]) AS p (stream, stream_partition, sequence)
-    WHERE h.stream = p.stream AND h.stream_partition = p.stream_partition
-        AND h.published < p.sequence
-"""
+_OUTBOX_KEPT = 10_000
+_FORGOTTEN_AT_ONCE = 2_000
 
 _Statement = tuple[LiteralString, Sequence[Any]]
+_NOT_DURABLE: _Statement = ("SELECT set_config('synchronous_commit', 'off', true)", ())
 _Place = tuple[Stream, int]
 
 
@@ -102,6 +56,7 @@ class Writer:
         self._hash = b""
         self._inputs = 0
         self._published: dict[_Place, int] = {}
+        self._forgotten: dict[_Place, int] = {}
         self._unheard: tuple[Commit, Committed] | None = None
         self._found: tuple[Commit, Committed] | None = None
 
@@ -111,7 +66,6 @@ class Writer:
         cursor = await self._connection.execute(_TAKE_OVER, (self._log, self._partition))
         self._learn(await cursor.fetchone())
         await self._learn_outbox()
-        await self._connection.commit()
         return Lease(
             log=self._log, partition=self._partition, token=self._token, sequence=self._sequence
         )
@@ -122,7 +76,6 @@ class Writer:
         locked = await cursor.fetchone()
         cursor = await connection.execute(_HEAD, (self._log, self._partition))
         head = await cursor.fetchone()
-        await connection.commit()
         if head is None or head[0] != self._token:
             raise fenced(self._log, self._partition)
         if not locked or not locked[0]:
@@ -136,7 +89,6 @@ class Writer:
             self._found = self._unheard  # the commit whose answer was lost did happen
             self._learn(head)
             await self._learn_outbox()
-            await connection.commit()
         self._unheard = None
 
     @property
@@ -145,7 +97,7 @@ class Writer:
         return self._connection.closed
 
     async def commit(self, commit: Commit) -> Committed:
-        """Write everything in one transaction, in one round trip."""
+        """Write everything in one transaction: one statement, one round trip."""
         found, self._found = self._found, None
         if found is not None and found[0] == commit:
             return found[1]
@@ -155,20 +107,16 @@ class Writer:
                 f"not at {commit.expected_sequence}.",
                 next_step="Start the process again; it recovers from the log.",
             )
-        committed, new_hash, statements = self._statements(commit)
+        committed, new_hash, (statement, parameters) = self._statement(commit)
         self._unheard = commit, committed
         try:
-            async with self._connection.pipeline():
-                for statement, parameters in statements:
-                    await self._connection.execute(statement, parameters)
-                await self._connection.commit()
+            await self._connection.execute(statement, parameters)
         except psycopg.OperationalError:
             # Whether it happened is learnt on a new connection (`resume`).
             await self._connection.close()
             raise
         except psycopg.DatabaseError as problem:
             self._unheard = None
-            await self._connection.rollback()
             raise self._conflict(problem) from problem
         self._unheard = None
         self._revision += 1
@@ -183,10 +131,8 @@ class Writer:
         """Move the published mark; not durable at once, since publishing again is harmless."""
         last = {(i.stream, i.partition): i.sequence for i in items}
         try:
-            async with self._connection.pipeline():
-                await self._connection.execute("SET LOCAL synchronous_commit = off")
-                await self._connection.execute(_PUBLISHED, _columns(last))
-                await self._connection.commit()
+            statement, parameters = _together([(parts.PUBLISHED, _columns(last))], _NOT_DURABLE)
+            await self._connection.execute(statement, parameters)
         except psycopg.OperationalError:
             await self._connection.close()
             raise
@@ -208,7 +154,7 @@ class Writer:
         cursor = await self._connection.execute(_OUTBOX_HEADS, (self._log, self._partition))
         self._published = {(Stream(s), p): n for s, p, n in await cursor.fetchall()}
 
-    def _statements(self, commit: Commit) -> tuple[Committed, bytes, list[_Statement]]:
+    def _statement(self, commit: Commit) -> tuple[Committed, bytes, _Statement]:
         own = self._log, self._partition
         data = [encode(event) for event in commit.events]
         hashes: list[bytes] = []
@@ -219,44 +165,58 @@ class Writer:
         sequence = self._sequence + len(data)
         inputs = self._inputs + len(commit.inputs)
         items, references = self._number(commit)
-        statements: list[_Statement] = [
-            (
-                _ADVANCE,
-                (*own, self._token, self._revision, self._sequence, sequence, head, inputs),
-            )
-        ]
+        written: list[_Statement] = []
         if commit.events:
             ids = [event.message_id for event in commit.events]
             moments = [event.occurred_at for event in commit.events]
-            statements.append((_EVENTS, (*own, self._sequence, ids, moments, data, hashes)))
+            written.append((parts.EVENTS, (*own, self._sequence, ids, moments, data, hashes)))
         if commit.offsets:
             offsets = {(o.stream, o.partition): o.position for o in commit.offsets}
-            statements.append((_OFFSETS, (*own, *_columns(offsets))))
+            written.append((parts.OFFSETS, (*own, *_columns(offsets))))
         if commit.inputs:
-            columns = _transpose((d.stream, d.partition, d.position, d.data) for d in commit.inputs)
-            statements.append((_INPUTS, (*own, self._inputs, *columns)))
+            written.append((parts.INPUTS, (*own, self._inputs + 1, inputs, pack(commit.inputs))))
         if commit.snapshot is not None:
-            statements.append((_SNAPSHOT, (*own, inputs, commit.snapshot)))
+            written.append((parts.SNAPSHOT, (*own, inputs, commit.snapshot)))
+        marks = {(i.stream, i.partition): i.sequence for i in commit.published}
+        written += self._forget(marks)
         if items:
             rows = (
                 (i.stream, i.partition, i.sequence, n, None if n else encode(i.message))
                 for i, n in zip(items, references, strict=True)
             )
-            statements.append((_OUTBOX, (*own, *_transpose(rows))))
+            written.append((parts.OUTBOX, (*own, *_transpose(rows))))
             last = {(i.stream, i.partition): i.sequence for i in items}
-            statements.append((_MOVE_OUTBOX_HEADS, (*own, *_columns(last))))
+            both = [marks.pop(place, 0) for place in last]
+            written.append((parts.MOVE_OUTBOX_HEADS, (*own, *_columns(last), both)))
         if commit.dead_letters:
             letters = _transpose(
                 (d.stream, d.partition, d.position, d.reason, d.attempts, d.data, d.trace)
                 for d in commit.dead_letters
             )
-            statements.append((_DEAD_LETTERS, (self._log, *letters)))
+            written.append((parts.DEAD_LETTERS, (self._log, *letters)))
         if commit.ignored:
             without = _transpose(
                 (i.message.message_id, i.reason, encode(i.message)) for i in commit.ignored
             )
-            statements.append((_IGNORED, (*own, *without)))
-        return Committed(sequence=sequence, outbox=tuple(items)), head, statements
+            written.append((parts.IGNORED, (*own, *without)))
+        if marks:
+            written.append((parts.PUBLISHED, _columns(marks)))
+        advance = (*own, self._token, self._revision, self._sequence, sequence, head, inputs)
+        statement = _together(written, (parts.ADVANCE, advance))
+        return Committed(sequence=sequence, outbox=tuple(items)), head, statement
+
+    def _forget(self, marks: dict[_Place, int]) -> list[_Statement]:
+        """Return how to delete outbox rows that nobody needs any more, once there are many."""
+        due = {
+            place: last
+            for place, last in marks.items()
+            if last - self._forgotten.get(place, 0) >= _OUTBOX_KEPT + _FORGOTTEN_AT_ONCE
+        }
+        if not due:
+            return []
+        self._forgotten |= {place: last - _OUTBOX_KEPT for place, last in due.items()}
+        on_record = [stream in NEEDED_BY for stream, _ in due]
+        return [(parts.FORGET, (_OUTBOX_KEPT, *_columns(due), on_record))]
 
     def _number(self, commit: Commit) -> tuple[list[OutboxItem], list[int | None]]:
         """Return what is to be published, numbered, and which event of the commit each one is."""
@@ -294,6 +254,13 @@ def fenced(log: str, partition: int) -> Fenced:
         kept="Nothing of this process's last batch was written.",
         next_step="Nothing: the other process goes on; start this one again as its standby.",
     )
+
+
+def _together(written: Sequence[_Statement], last: _Statement) -> _Statement:
+    """Return one statement that writes all parts and ends with `last`."""
+    expressions = ", ".join([text for text, _ in written])
+    parameters = [parameter for _, some in (*written, last) for parameter in some]
+    return (f"WITH {expressions} {last[0]}" if written else last[0]), parameters
 
 
 def _transpose(rows: Iterable[tuple[Any, ...]]) -> tuple[list[Any], ...]:

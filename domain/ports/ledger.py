@@ -7,11 +7,18 @@ events, the positions of the inputs they came from, and what is to be published 
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from domain.messages import Message, Value, decode
+import msgspec
+
+from domain.breaker import BreakerChanged
+from domain.merkle import Subtree
+from domain.messages import Identifier, Message, Value, decode, set_field
 from domain.ports.bus import Delivery
+from domain.review import ReviewEscalated, ReviewOpened, ReviewVerdict
+from domain.rules import RulesChanged
 from domain.streams import Stream
+from domain.voting import ConsensusResult
 
 GENESIS = bytes(32)
 """The hash before a log's first event."""
@@ -22,6 +29,12 @@ class Log(StrEnum):
 
     DECISIONS = "decisions"
     ORDERS = "orders"
+
+
+#: What the log of decisions holds.
+DecisionEvent = (
+    ConsensusResult | ReviewOpened | ReviewVerdict | ReviewEscalated | RulesChanged | BreakerChanged
+)
 
 
 class Lease(Value, frozen=True, kw_only=True):
@@ -66,6 +79,23 @@ class OutboxItem(Value, frozen=True, kw_only=True):
     message: Message
 
 
+class OutboxHead(Value, frozen=True, kw_only=True):
+    """How far one stream partition of an outbox is.
+
+    Parameters
+    ----------
+    published
+        Sequence up to which it is known to have been published.
+    needed_after
+        Sequence up to which every consumer that keeps a record has taken it in; 0 without one.
+    """
+
+    stream: Stream
+    partition: int
+    published: int
+    needed_after: int
+
+
 class Recorded(Value, frozen=True, kw_only=True):
     """A committed event: its canonical bytes, and the chain's hash up to and including it."""
 
@@ -106,18 +136,31 @@ class DeadLetter(Value, frozen=True, kw_only=True):
     stream, partition, position, attempts
         Where it stood and how often it was tried.
     reason, trace
-        The refusal in one sentence, and where it arose.
+        The typed reason (`domain.refusals.Refusal`), and what was found in one sentence or, of
+        a fault, where it arose.
     data
         The original bytes.
+    by
+        Who gave it up: an agent's consumer group, or the log whose writer it was.
     """
 
     stream: Stream
-    partition: int
-    position: str
-    reason: str
-    attempts: int
+    partition: Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+    position: Annotated[str, msgspec.Meta(pattern=r"^[0-9]{1,20}-[0-9]{1,20}$")]
+    reason: Identifier
+    attempts: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
     data: bytes
     trace: str = ""
+    by: Identifier = ""
+
+    def __post_init__(self) -> None:
+        for name in ("reason", "trace", "by"):
+            set_field(self, name, _storable(getattr(self, name)))
+
+
+def _storable(text: str) -> str:
+    """Return text as the database takes it: it knows no NUL and no half of a surrogate pair."""
+    return text.replace("\0", "\\0").encode(errors="backslashreplace").decode()
 
 
 class LetterAction(StrEnum):
@@ -180,6 +223,8 @@ class Commit(Value, frozen=True, kw_only=True):
         To publish, to show to a person, and to account for.
     snapshot
         The handler's state after `inputs`; recovery starts here.
+    published
+        Items of earlier commits up to which, on their streams, the outbox was published.
     """
 
     expected_sequence: int
@@ -190,6 +235,7 @@ class Commit(Value, frozen=True, kw_only=True):
     dead_letters: tuple[DeadLetter, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     snapshot: bytes | None = None
+    published: tuple[OutboxItem, ...] = ()
 
 
 class Committed(Value, frozen=True, kw_only=True):
@@ -206,6 +252,31 @@ class Head(Value, frozen=True, kw_only=True):
     partition: int
     sequence: int
     hash: bytes
+
+
+class TreeHead(Head, frozen=True, kw_only=True):
+    """Where one partition ended, and the hash of the Merkle tree over its events up to there."""
+
+    root: bytes
+
+
+class Anchor(Value, frozen=True, kw_only=True):
+    """Where the events that are still in the ledger begin: the end of what was archived.
+
+    Parameters
+    ----------
+    sequence, hash
+        The last archived event, and the chain's hash up to and including it.
+    subtrees
+        The largest complete subtrees over the archived events, as pairs of level and hash: with
+        them the Merkle tree goes on without its archived leaves.
+    """
+
+    log: str
+    partition: int
+    sequence: int
+    hash: bytes
+    subtrees: tuple[Subtree, ...]
 
 
 class Ledger(Protocol):
@@ -249,6 +320,19 @@ class Ledger(Protocol):
         """Remember that `items`, and all before them on their streams, were published."""
         ...
 
+    async def outbox_heads(self, log: str, partition: int) -> Sequence[OutboxHead]:
+        """Return how far each stream partition is that this log's writer publishes on."""
+        ...
+
+    async def outbox(
+        self, stream: Stream, partition: int, *, after: int, until: int, limit: int = 1000
+    ) -> Sequence[OutboxItem]:
+        """Return items with after < sequence ≤ until, in order, published or not.
+
+        Items are forgotten some time after every consumer that keeps a record took them in.
+        """
+        ...
+
     async def events(
         self, log: str, partition: int, *, after: int = 0, limit: int = 1000
     ) -> Sequence[Recorded]:
@@ -275,6 +359,10 @@ class Ledger(Protocol):
 
     async def heads(self, log: str) -> Sequence[Head]:
         """Return the end of every partition of a log, by partition."""
+        ...
+
+    async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Record letters that others gave up (`DeadLetter.by`), each once."""
         ...
 
     async def dead_letters(

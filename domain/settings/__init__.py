@@ -4,6 +4,7 @@ Groups use two underscores: ``QUORUM_CONSENSUS__VOTE_DEADLINE_SECONDS=2``.
 """
 
 from domain.settings.groups import (
+    BusSettings,
     ConsensusSettings,
     PlatformSettings,
     QualitySettings,
@@ -16,6 +17,7 @@ from domain.settings.settings import PREFIX, Profile, Settings
 
 __all__ = [
     "PREFIX",
+    "BusSettings",
     "ConsensusSettings",
     "PlatformSettings",
     "Profile",

@@ -2,8 +2,9 @@
 
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 
 
 class SettingsGroup(BaseModel):
@@ -32,13 +33,106 @@ class ConsensusSettings(SettingsGroup):
     vote_time_to_live_seconds: float = Field(
         default=30.0, gt=0, description="Age at which a vote no longer counts."
     )
-    review_timeout_seconds: float = Field(
+    proposal_time_to_live_seconds: float = Field(
         default=3600.0,
         gt=0,
-        description="How long a person has to answer a manual review before it is rejected.",
+        description="Age, against logical time, above which a proposal is rejected as too old.",
+    )
+    breaker_missed_rounds: int = Field(
+        default=5,
+        ge=1,
+        description="Rounds in a row without an agent's vote after which it is cut off as dead.",
+    )
+    breaker_late_votes: int = Field(
+        default=3,
+        ge=1,
+        description="Votes in a row behind the decision after which an agent is cut off as slow.",
+    )
+    breaker_refused_votes: int = Field(
+        default=3,
+        ge=1,
+        description="Refused votes in a row after which an agent is cut off for garbage.",
+    )
+    breaker_pause_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Logical time until one round admits an agent again that was cut off.",
+    )
+    maximum_clock_skew_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How far ahead of this machine's clock a message's time may be.",
+    )
+    maximum_message_age_seconds: float = Field(
+        default=86_400.0,
+        gt=0,
+        description="Age from which a message is refused by its time, whatever it says.",
     )
     batch_messages: int = Field(
         default=512, ge=1, description="Messages that one ledger transaction takes in at most."
+    )
+
+
+class BusSettings(SettingsGroup):
+    """How much the bus holds; each bound is for one partition of one stream."""
+
+    kept_messages: int = Field(
+        default=10_000,
+        ge=0,
+        description="Messages that a stream keeps after its consumers finished them, for readers "
+        "without a group: an agent that starts takes its last bars and portfolios from them.",
+    )
+    maximum_messages: int = Field(
+        default=1_000_000,
+        ge=1,
+        description="Messages in a stream at which publishers wait for its consumers "
+        "(below the memory that the server has: about 1 kB a message).",
+    )
+
+
+class RecordSettings(SettingsGroup):
+    """What vouches for the record from outside the database."""
+
+    heads_folder: Path | None = Field(
+        default=None,
+        description="Folder where signed tree heads are kept, best on another machine's disk; "
+        "empty: tree-heads below the state folder.",
+    )
+
+
+class ReviewSettings(SettingsGroup):
+    """Manual review: the persons' time, how many of them, and who is told."""
+
+    timeout_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="How long persons have to answer a manual review before it is rejected.",
+    )
+    escalate_after_fraction: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Part of that time after which an unanswered review is notified as urgent.",
+    )
+    four_eyes_above_value: Decimal = Field(
+        default=Decimal(100_000),
+        ge=0,
+        description="Value of a trade, in the account's currency, above which two persons must "
+        "approve.",
+    )
+    claim_seconds: int = Field(
+        default=300, ge=1, description="How long a claim holds unless it is renewed."
+    )
+    webhook_url: str = Field(
+        default="",
+        description="Where reviews are announced by HTTP POST; empty announces them in the log.",
+    )
+    webhook_secret: SecretStr = Field(
+        default=SecretStr(""),
+        description="Key of the HMAC-SHA256 signature that every announcement carries.",
+    )
+    webhook_attempts: int = Field(
+        default=6, ge=1, description="How often an announcement is tried before it is given up."
     )
 
 
@@ -176,6 +270,25 @@ class TrainingSettings(SettingsGroup):
     )
 
 
+class ProjectionSettings(SettingsGroup):
+    """The read side, which is filled from the logs beside the services."""
+
+    poll_seconds: float = Field(
+        default=0.2, gt=0, description="How often the logs are looked at while nothing is new."
+    )
+    cache_url: str = Field(
+        default="",
+        description="Redis or Valkey URL of the cache of last prices and decisions; empty takes "
+        "the bus, where that is one.",
+    )
+    cache_time_to_live_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long the cache keeps a value; the projections' process renews it in time, "
+        "so this is how old one can get when that process is gone.",
+    )
+
+
 class PlatformSettings(SettingsGroup):
     """What `quorum up` runs beside the live plane."""
 
@@ -184,4 +297,7 @@ class PlatformSettings(SettingsGroup):
     )
     mlflow_port: int = Field(
         default=5000, ge=1, le=65_535, description="Port of MLflow's web page (`quorum up`)."
+    )
+    review_port: int = Field(
+        default=3030, ge=1, le=65_535, description="Port of the review desk (`quorum up`)."
     )

@@ -66,9 +66,11 @@ def as_environment(settings: Settings) -> dict[str, str]:
         if isinstance(value, SettingsGroup):
             for inner_name, inner_value in value:
                 if inner_value is not None:
-                    variables[f"{key}{DELIMITER}{inner_name}".upper()] = str(inner_value)
-        elif isinstance(value, SecretStr):
-            variables[key] = value.get_secret_value()
+                    variables[f"{key}{DELIMITER}{inner_name}".upper()] = _text(inner_value)
         elif value is not None:
-            variables[key] = str(value)
+            variables[key] = _text(value)
     return variables
+
+
+def _text(value: object) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

@@ -9,9 +9,13 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from domain.settings.groups import (
+    BusSettings,
     ConsensusSettings,
     PlatformSettings,
+    ProjectionSettings,
     QualitySettings,
+    RecordSettings,
+    ReviewSettings,
     ServingSettings,
     TradingSettings,
     TrainingSettings,
@@ -59,7 +63,7 @@ class Settings(BaseSettings):
     )
     bus_url: str = Field(
         default="",
-        description="Redis or Valkey URL; empty starts the embedded one.",
+        description="Redis, Valkey (redis://) or RabbitMQ (amqp://) URL; empty starts a Valkey.",
     )
     ledger_url: SecretStr = Field(
         default=SecretStr(""),
@@ -77,6 +81,17 @@ class Settings(BaseSettings):
         description="system: wall clock; event: time comes from the messages (replays, the demo).",
     )
     seed: int = Field(default=7, ge=0, description="Seed of everything that is random.")
+    keys_folder: Path | None = Field(
+        default=None,
+        description="Folder with the keys that producers seal their messages with, such as your "
+        "mounted secrets; empty makes them below the state folder.",
+    )
+    maximum_message_bytes: int = Field(
+        default=1_000_000,
+        ge=10_000,
+        le=100_000_000,
+        description="Longest message that is looked at (bytes); a longer one is refused undecoded.",
+    )
     data_folder: Path | None = Field(
         default=None,
         description="Folder with your own bars (Parquet or CSV); empty uses the packaged sample.",
@@ -90,15 +105,26 @@ class Settings(BaseSettings):
     metrics_port: int = Field(
         default=0,
         ge=0,
-        le=65_534,
-        description="Port of the consensus's /metrics, /livez and /readyz; the gateway's is the "
-        "next where both run on one machine. 0 takes free ones.",
+        le=65_533,
+        description="Port of the consensus's /metrics, /livez and /readyz; the gateway's and the "
+        "projections' are the next two where they run on one machine. 0 takes free ones.",
     )
+    bus: BusSettings = Field(default=BusSettings(), description="How much the bus holds.")
     consensus: ConsensusSettings = Field(
         default=ConsensusSettings(), description="The voting rule."
     )
     platform: PlatformSettings = Field(
         default=PlatformSettings(), description="What `quorum up` runs beside the live plane."
+    )
+    projections: ProjectionSettings = Field(
+        default=ProjectionSettings(), description="The read side."
+    )
+    review: ReviewSettings = Field(
+        default=ReviewSettings(), description="Manual review: time, persons, announcements."
+    )
+    review_token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Your token, which says who answers a review at the command line.",
     )
     trading: TradingSettings = Field(
         default=TradingSettings(), description="Portfolio, controls, paper venue."
@@ -109,9 +135,12 @@ class Settings(BaseSettings):
     quality: QualitySettings = Field(
         default=QualitySettings(), description="Limits of the data checks."
     )
+    record: RecordSettings = Field(
+        default=RecordSettings(), description="What vouches for the record from outside."
+    )
     serving: ServingSettings = Field(default=ServingSettings(), description="The agents' services.")
 
-    @field_validator("home", "data_folder")
+    @field_validator("home", "data_folder", "keys_folder")
     @classmethod
     def _folder(cls, path: Path | None) -> Path | None:
         """Return the folder as every process finds it, wherever it was started."""

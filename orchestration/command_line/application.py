@@ -125,14 +125,20 @@ def _unforeseen(problem: Exception) -> QuorumError:
 def register() -> None:
     """Import the modules that hold the commands; each adds itself to `app`."""
     from orchestration.command_line import (  # noqa: F401, PLC0415
+        agents,
+        audit,
         backtest,
+        backup,
         data,
         dead_letters,
         demo,
         doctor,
         models,
+        persons,
         platform,
+        projections,
         record,
+        replay,
         review,
     )
 

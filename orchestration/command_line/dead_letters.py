@@ -50,7 +50,7 @@ def list_letters(
             s.letter.position,
             s.letter.attempts,
             len(s.letter.data),
-            s.letter.reason,
+            _why(s),
             _answer(s),
         )
         for s in found
@@ -79,7 +79,7 @@ def show(
             "stood at": f"{stored.letter.stream}/{stored.letter.partition} "
             f"{stored.letter.position}",
             "attempts": stored.letter.attempts,
-            "reason": stored.letter.reason,
+            "reason": _why(stored),
             "answer": _answer(stored) or "none yet",
             "bytes": f"{len(stored.letter.data)}, {encoding}",
         }
@@ -137,6 +137,12 @@ def _tell(handled: list[tuple[StoredLetter, bool]], consequence: str, *, as_json
             else "that was before; nothing was done now"
         )
         console.print(f"{stored.number}: {_answer(stored)}; {told}.", markup=False, soft_wrap=True)
+
+
+def _why(stored: StoredLetter) -> str:
+    """Return the typed reason and what was found; of a fault, the last line of its trace."""
+    found = stored.letter.trace.rstrip().rpartition("\n")[2]
+    return f"{stored.letter.reason}: {found}" if found else stored.letter.reason
 
 
 def _answer(stored: StoredLetter) -> str:

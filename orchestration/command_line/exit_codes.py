@@ -17,6 +17,7 @@ EXIT_CODES = {
     6: "A model is missing, incomplete, altered or of a wrong shape.",
     RECORD_DAMAGED: "The record, or an export of it, does not pass its check.",
     8: "Another process took over a partition (services, not commands).",
+    9: "Who asks is not known, or may not do this (`quorum review`).",
     FAULT: "A fault in Quorum; run the command again with `--debug` and report what it shows.",
     INTERRUPTED: "Ended by Ctrl-C; everything committed is kept.",
     OUTPUT_CLOSED: "The reader of the output went away before its end (such as `head`).",

@@ -1,5 +1,6 @@
 """Print results: JSON where it was asked for, else tables, or paragraphs where those don't fit."""
 
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -15,6 +16,13 @@ _PIPE_WIDTH = 10_000
 console = Console(highlight=False)
 if not console.is_terminal:
     console.width = _PIPE_WIDTH
+
+
+def visible(text: str) -> str:
+    """Return `text` with what steers a terminal, or hides words on it, spelled out."""
+    return "".join(
+        c if c == "\n" or unicodedata.category(c)[0] != "C" else ascii(c)[1:-1] for c in text
+    )
 
 
 def print_json(value: object) -> None:
@@ -38,7 +46,7 @@ def print_table(
     empty
         What to say where there are no rows.
     """
-    texts = [["" if cell is None else escape(str(cell)) for cell in row] for row in rows]
+    texts = [["" if cell is None else escape(visible(str(cell))) for cell in row] for row in rows]
     if not texts:
         console.print(empty)
         return
@@ -55,7 +63,9 @@ def print_fields(fields: Mapping[str, object]) -> None:
     """Print name and value, one a line."""
     width = max(map(len, fields), default=0)
     for name, value in fields.items():
-        console.print(f"[bold]{name:<{width}}[/bold]  {escape(str(value))}", soft_wrap=True)
+        console.print(
+            f"[bold]{name:<{width}}[/bold]  {escape(visible(str(value)))}", soft_wrap=True
+        )
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:

@@ -1,29 +1,41 @@
-"""`quorum review`: decisions that wait for a person, and the person's answer."""
+"""`quorum review`: decisions that wait for persons, and the persons' answers."""
 
+import sys
 from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
-import msgspec
 import typer
 
+from domain.errors import NotAuthenticated
 from domain.money import positive
-from domain.settings import load_settings
+from domain.settings import Settings, load_settings
 from orchestration.command_line.application import Json, app
-from orchestration.command_line.operator import Actor, acting, stated
-from orchestration.command_line.printing import console, print_fields, print_json, print_table
+from orchestration.command_line.operator import stated
+from orchestration.command_line.printing import (
+    console,
+    print_fields,
+    print_json,
+    print_table,
+    visible,
+)
 
 if TYPE_CHECKING:
-    from orchestration.reviews import Answered, Review
+    from adapters.persons import Person
+    from domain.review import Claim
+    from orchestration.reviews.desk import ReviewDesk
+    from orchestration.reviews.review import Review
 
 review = typer.Typer(
-    no_args_is_help=True, help="Decisions that wait for a person: look, approve, reject."
+    no_args_is_help=True, help="Decisions that wait for a person: look, claim, approve, reject."
 )
 app.add_typer(review, name="review", epilog="Example: quorum review list")
 
 _Decision = Annotated[str, typer.Argument(help="The decision's id, as `list` shows it.")]
 _Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
 _Price = Annotated[
-    str, typer.Option(help="Price now.", show_default="the symbol's last price on the bus")
+    str,
+    typer.Option(help="Price now, where the market shows none.", show_default="the market's last"),
 ]
 _Wait = Annotated[float, typer.Option(min=0, help="Seconds to wait for the engine's answer.")]
 
@@ -34,54 +46,57 @@ def list_reviews(
     limit: Annotated[int, typer.Option(min=1, help="The oldest so many.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """List the decisions that nobody has answered, oldest first."""
-    from orchestration.reviews import waiting_reviews  # noqa: PLC0415 (keeps the start quick)
+    """List the decisions that wait for a person, oldest first."""
+    from orchestration.reviews.desk import ReviewDesk, at_desk  # noqa: PLC0415 (a quick start)
 
-    found = waiting_reviews(load_settings(), limit=limit)
+    found = at_desk(load_settings(), partial(ReviewDesk.waiting, limit=limit))
     if as_json:
-        print_json([_as_json(each) for each in found])
+        print_json(found)
         return
-    if not found:
-        console.print("No decision waits for a person.")
-        return
-    columns = ("decision", "trade", "price then", "scores", "variance", "reason", "deadline")
-    rows = (
+    columns = ("decision", "trade", "value", "price then", "scores", "reason", "state", "deadline")
+    rows = [
         (
             each.decision.decision_id,
             _trade(each),
+            _value(each),
             each.decision.proposal.reference_price,
             " ".join(str(vote.score) for vote in each.decision.counted),
-            "" if each.decision.variance is None else f"{each.decision.variance:.1f}",
             each.decision.reason,
-            f"{each.deadline:%Y-%m-%d %H:%M:%S} UTC",
+            _state(each),
+            f"{each.terms.deadline:%Y-%m-%d %H:%M:%S} UTC",
         )
         for each in found
-    )
-    print_table(f"For review: {len(found)}", columns, rows)
+    ]
+    title = f"For review: {len(rows)}"
+    print_table(title, columns, rows, empty="No decision waits for a person.")
 
 
 @review.command("show", epilog="Example: quorum review show 0e2c7c1a-…")
 def show(decision: _Decision, *, as_json: Json = False) -> None:
-    """Print one decision as a reviewer needs it: every rationale, price, risk, deadline."""
-    from orchestration.reviews import find_review  # noqa: PLC0415
+    """Print one decision as a reviewer needs it: every rationale, price then and now, risk."""
+    from orchestration.reviews.desk import ReviewDesk, at_desk  # noqa: PLC0415
 
-    found = find_review(load_settings(), decision)
+    found = at_desk(load_settings(), partial(ReviewDesk.find, decision_id=decision))
     if as_json:
-        print_json(_as_json(found))
+        print_json(found)
         return
-    result, proposal = found.decision, found.decision.proposal
+    result, proposal, terms = found.decision, found.decision.proposal, found.terms
     print_fields(
         {
             "decision": result.decision_id,
-            "trade": _trade(found),
-            "price then": f"{proposal.reference_price}, target {proposal.price_target} "
-            f"in {proposal.horizon_days} days",
+            "trade": f"{_trade(found)}, worth {_value(found)}",
             "why a person": result.reason,
             "score": result.weighted_score,
             "variance": result.variance,
+            "price then": f"{proposal.reference_price}, target {proposal.price_target} "
+            f"in {proposal.horizon_days} days",
+            "price now": _price_now(found),
+            "approvals": f"{terms.approvals_needed} needed, at a price of "
+            f"{terms.lowest_price} to {terms.highest_price}",
             "risk": _measures(proposal.risk_metrics),
-            "deadline": f"{found.deadline:%Y-%m-%d %H:%M:%S} UTC",
-            "answer": _end(found) or "none yet",
+            "deadline": f"{terms.deadline:%Y-%m-%d %H:%M:%S} UTC",
+            "state": _state(found),
+            "answer": found.account() or "none yet",
             "proposal": f"{proposal.rationale} ({proposal.model_version})",
             **{
                 vote.agent_id: f"{vote.score} × {vote.confidence_ppm / 1e6:.3f}"
@@ -94,69 +109,97 @@ def show(decision: _Decision, *, as_json: Json = False) -> None:
     )
 
 
+@review.command("claim", epilog="Example: quorum review claim 0e2c7c1a-…")
+def claim(decision: _Decision, *, as_json: Json = False) -> None:
+    """Say that you look at a decision, so that others take another; again renews it."""
+    from orchestration.reviews.desk import at_desk  # noqa: PLC0415
+
+    settings = load_settings()
+
+    async def act(desk: "ReviewDesk") -> "Claim":
+        return await desk.claim(decision, _myself(desk, settings))
+
+    held = at_desk(settings, act)
+    if as_json:
+        print_json(held)
+    else:
+        until = f"{held.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+        console.print(f"Yours until {until}; claim it again to keep it.", markup=False)
+
+
+@review.command("release", epilog="Example: quorum review release 0e2c7c1a-…")
+def release(decision: _Decision, *, as_json: Json = False) -> None:
+    """Give up your claim, so that others may answer."""
+    from orchestration.reviews.desk import at_desk  # noqa: PLC0415
+
+    settings = load_settings()
+
+    async def act(desk: "ReviewDesk") -> None:
+        await desk.release(decision, _myself(desk, settings))
+
+    at_desk(settings, act)
+    if as_json:
+        print_json({"released": decision})
+    else:
+        console.print("Released.")
+
+
 @review.command("approve", epilog="Example: quorum review approve 0e2c7c1a-… --reason 'I agree'")
 def approve(
     decision: _Decision,
     *,
     reason: _Reason,
-    actor: Actor = "",
     price: _Price = "",
     wait: _Wait = 15.0,
     as_json: Json = False,
 ) -> None:
-    """Approve a decision; the engine checks time and price again. Ends with 1 if it refuses."""
-    _answer(decision, reason, actor, price, wait, approved=True, as_json=as_json)
+    """Approve a decision; the engine checks time and price again.
+
+    Ends with 1 if it refuses, or another was first. Above a value a second person must approve.
+    """
+    _answer(decision, reason, price, wait, approved=True, as_json=as_json)
 
 
 @review.command("reject", epilog="Example: quorum review reject 0e2c7c1a-… --reason 'news'")
 def reject(
-    decision: _Decision,
-    *,
-    reason: _Reason,
-    actor: Actor = "",
-    wait: _Wait = 15.0,
-    as_json: Json = False,
+    decision: _Decision, *, reason: _Reason, wait: _Wait = 15.0, as_json: Json = False
 ) -> None:
     """Reject a decision. Ends with 1 if it was answered otherwise before."""
-    _answer(decision, reason, actor, "", wait, approved=False, as_json=as_json)
+    _answer(decision, reason, "", wait, approved=False, as_json=as_json)
 
 
 def _answer(
-    decision: str,
-    reason: str,
-    actor: str,
-    price: str,
-    wait: float,
-    *,
-    approved: bool,
-    as_json: bool,
+    decision: str, reason: str, price: str, wait: float, *, approved: bool, as_json: bool
 ) -> None:
-    from orchestration.reviews import Answer, answer_review  # noqa: PLC0415
+    from orchestration.reviews.desk import Answer, at_desk  # noqa: PLC0415
 
-    answer = Answer(approved, acting(actor), stated(reason), _price_of(price) if price else None)
-    answered = answer_review(load_settings(), decision, answer, patience_seconds=wait)
+    settings = load_settings()
+    answer = Answer(approved, stated(reason), positive(price, "--price") if price else None)
+
+    async def act(desk: "ReviewDesk") -> "Review":
+        person = _myself(desk, settings)
+        return await desk.answer(decision, person, answer, patience_seconds=wait)
+
+    found = at_desk(settings, act)
     if as_json:
-        print_json(_as_json(answered.review) | {"by_this_call": answered.by_this_call})
+        print_json(found)
     else:
-        before = "" if answered.by_this_call else "Answered before: "
-        console.print(f"{before}{_end(answered.review)}", markup=False, soft_wrap=True)
-    if not _as_wanted(answered, answer.actor, approved=approved):
+        console.print(visible(found.account()), markup=False, soft_wrap=True)
+    if approved and found.final is not None and found.final.outcome != "EXECUTE":
         raise typer.Exit(1)
 
 
-def _price_of(text: str) -> Decimal:
-    return positive(text, "--price")
-
-
-def _as_wanted(answered: "Answered", actor: str, *, approved: bool) -> bool:
-    """Whether this person's answer stands and had its effect (asking twice changes nothing)."""
-    verdict, final = answered.review.verdict, answered.review.final
-    return (
-        verdict is not None
-        and final is not None
-        and (verdict.actor, verdict.approved) == (actor, approved)
-        and (final.outcome == "EXECUTE") is approved
-    )
+def _myself(desk: "ReviewDesk", settings: Settings) -> "Person":
+    """Return who gives this command, by the token."""
+    token = settings.review_token.get_secret_value()
+    if not token and sys.stdin.isatty():
+        token = typer.prompt("Your token", hide_input=True, err=True)
+    if not token:
+        raise NotAuthenticated(
+            "No token says who you are.",
+            next_step="Set QUORUM_REVIEW_TOKEN to what `quorum review add-person` printed.",
+        )
+    return desk.persons.authenticate(token)
 
 
 def _trade(found: "Review") -> str:
@@ -164,30 +207,24 @@ def _trade(found: "Review") -> str:
     return f"{proposal.action} {proposal.quantity} {proposal.symbol}"
 
 
-def _end(found: "Review") -> str:
-    """Return how a review ended, in a sentence, or nothing."""
-    final, verdict = found.final, found.verdict
-    if final is None:
-        return ""
-    if verdict is None:
-        return f"{final.outcome} ({final.reason}): nobody answered in time."
-    answer = "approved" if verdict.approved else "rejected"
-    return (
-        f"{final.outcome} ({final.reason}): {answer} by {verdict.actor} at "
-        f"{verdict.decided_at:%Y-%m-%d %H:%M:%S} UTC at a price of {verdict.price_now} (then "
-        f"{found.decision.proposal.reference_price}): {verdict.reason}"
-    )
+def _value(found: "Review") -> str:
+    return f"{found.terms.value} {found.decision.proposal.portfolio.currency}"
+
+
+def _state(found: "Review") -> str:
+    state = found.state.replace("_", " ")
+    urgent = ", urgent" if found.escalated and found.final is None else ""
+    claimed = f", {found.claim.actor} looks at it" if found.claim else ""
+    return f"{state}{urgent}{claimed}"
+
+
+def _price_now(found: "Review") -> str:
+    now, then = found.price_now, found.decision.proposal.reference_price
+    if now is None:
+        return "none on the bus"
+    moved = (now.price / then - 1) * 100
+    return f"{now.price} ({moved:+.2f} %), of {now.observed_at:%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _measures(values: dict[str, Decimal]) -> str:
     return ", ".join(f"{name} {value}" for name, value in sorted(values.items())) or "no measures"
-
-
-def _as_json(found: "Review") -> dict[str, Any]:
-    final = found.final
-    end = None if final is None else {"outcome": final.outcome, "reason": final.reason}
-    return msgspec.structs.asdict(found) | {
-        "decision_id": found.decision.decision_id,
-        "end": end,
-        "answered_by": found.verdict.actor if found.verdict else None,
-    }

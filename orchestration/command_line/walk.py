@@ -1,11 +1,14 @@
 """Print a walk: from the tick that began it to what it earned."""
 
+from collections.abc import Sequence
+
 from rich.markup import escape
 from rich.tree import Tree
 
+from adapters.projections.walks import Match
 from consensus.explain import Walk
 from domain.voting import ConsensusResult, TradingProposal
-from orchestration.command_line.printing import console
+from orchestration.command_line.printing import console, print_json, print_table
 
 
 def print_walk(walk: Walk) -> None:
@@ -21,10 +24,25 @@ def print_walk(walk: Walk) -> None:
         tree.add(
             f"[bold]Review[/bold] {answer} by {escape(verdict.actor)}: {escape(verdict.reason)}"
         )
+    for vote in walk.late:
+        tree.add(
+            f"[bold]Late[/bold] {vote.agent_id} {vote.score} × {vote.confidence_ppm / 1e6:.3f}, "
+            f"never counted  {escape(vote.rationale)}  [dim]{escape(vote.model_version)}[/dim]"
+        )
     _orders(tree, walk)
     _outcome(tree, walk)
+    _models(tree, walk)
     _record(tree, walk)
     console.print(tree)
+
+
+def print_candidates(matches: Sequence[Match], *, as_json: bool) -> None:
+    """Print ids that begin alike, so that a reader can choose."""
+    if as_json:
+        print_json({"candidates": [match._asdict() for match in matches]})
+    else:
+        rows = [(match.id, match.kind, match.correlation_id) for match in matches]
+        print_table("Several ids begin so", ("id", "of a", "walk"), rows)
 
 
 def _tick(tree: Tree, walk: Walk) -> None:
@@ -60,7 +78,7 @@ def _decision(tree: Tree, decision: ConsensusResult) -> None:
     degraded = ", degraded" if decision.degraded else ""
     branch = tree.add(
         f"[bold]Decision[/bold] {decision.outcome} ({decision.reason}{degraded}): {figures}; "
-        f"rule {decision.rule_version}"
+        f"rule {decision.rule_version}, rules {decision.rules_digest[:8] or 'not on record'}"
     )
     for vote in decision.counted:
         veto = f" [red]veto: {escape(vote.veto)}[/red]" if vote.veto else ""
@@ -91,8 +109,24 @@ def _outcome(tree: Tree, walk: Walk) -> None:
         f"[bold]Outcome[/bold] {float(lived.reward):+.4%} after costs, "
         f"{lived.horizon_days} days later"
     )
+    if walk.profit is not None:
+        branch.add(f"{float(walk.profit):+,.2f} on what was filled")
     for agent, part in lived.agent_contributions.items():
         branch.add(f"{agent:<20} {float(part):+.4%}")
+
+
+def _models(tree: Tree, walk: Walk) -> None:
+    if not walk.models:
+        return
+    branch = tree.add("[bold]Models[/bold]")
+    for label, model in sorted(walk.models.items()):
+        parent = f", from version {model.parent_version}" if model.parent_version else ""
+        branch.add(
+            escape(
+                f"{label}: training run {model.run_id or 'none'}, data {model.data_version}, "
+                f"code {model.code_version}{parent}"
+            )
+        )
 
 
 def _record(tree: Tree, walk: Walk) -> None:
@@ -100,5 +134,5 @@ def _record(tree: Tree, walk: Walk) -> None:
     for event in walk.evidence:
         branch.add(
             f"[dim]{event.log}/{event.partition} {event.sequence:>5}  {event.type:<18} "
-            f"{event.hash[:16]}…[/dim]"
+            f"{event.hash[:16]}…  {event.message_id}[/dim]"
         )

@@ -53,7 +53,7 @@ def test_only_the_cluster_demands_an_mlflow_server(home: Path) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "variable"),
-    [({"ledger_url": "postgresql://db/q"}, "LEDGER"), ({"bus_url": "amqp://mq"}, "BUS")],
+    [({"ledger_url": "postgresql://db/q"}, "LEDGER"), ({"bus_url": "kafka://mq"}, "BUS")],
 )
 def test_an_address_of_the_wrong_kind_is_refused(home: Path, wrong, variable: str) -> None:
     with pytest.raises(ConfigurationError, match=f"QUORUM_{variable}_URL"):

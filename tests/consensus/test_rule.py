@@ -67,8 +67,9 @@ def test_equals_the_oracle(cast, execute_at, review_above):
     weights = [v.weight for v in tally.counted]
     if tally.weighted_score is not None:
         assert abs(sum(weights) - 1) <= Decimal("4e-9")
-        low, high = min(v.score for v in cast), max(v.score for v in cast)
-        assert low <= tally.weighted_score <= high
+        confidence = sum(v.confidence_ppm for v in cast)
+        mean = Fraction(sum(v.score * v.confidence_ppm for v in cast), confidence)
+        assert abs(Fraction(tally.weighted_score) - mean) <= Fraction(1, 2 * 10**9)
 
 
 @given(ballots(near_scores), st.randoms(use_true_random=False))

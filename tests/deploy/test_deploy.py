@@ -81,7 +81,7 @@ def test_prometheus_scrapes_every_process_on_the_port_it_listens_on():
     (job,) = [job for job in config["scrape_configs"] if job["job_name"] == "quorum"]
     targets = {target for group in job["static_configs"] for target in group["targets"]}
     port = SERVICES["consensus"]["environment"]["QUORUM_METRICS_PORT"]
-    expected = {f"{name}:{port}" for name in ("consensus", "gateway")}
+    expected = {f"{name}:{port}" for name in ("consensus", "gateway", "projections")}
     expected |= {f"{agent.replace('_', '-')}:8080" for agent in AgentId}
     assert targets == expected
 

@@ -1,5 +1,9 @@
 import subprocess
 import sys
+from uuid import UUID, uuid5
+
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.identity import client_order_id, derive_id
 from domain.streams import partition_of
@@ -25,3 +29,9 @@ def test_parts_do_not_run_into_each_other():
     assert derive_id("a", "bc", "d") != derive_id("a", "b", "cd")
     assert client_order_id("d", 0) != client_order_id("d", 1)
     assert len(client_order_id("d")) == 38
+
+
+@given(st.text(max_size=40), st.lists(st.one_of(st.text(max_size=40), st.integers()), max_size=3))
+def test_it_is_version_5_of_the_rfc(kind, parts):
+    namespace = UUID("6d1a2f0e-7f5c-5b3e-9a54-3c1d8f0b7e21")
+    assert derive_id(kind, *parts) == str(uuid5(namespace, "\x1f".join((kind, *map(str, parts)))))

@@ -1,4 +1,5 @@
 import json
+import pickle
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
@@ -14,13 +15,14 @@ from domain.market import MarketData, NewsItem, Tick
 from domain.messages import MAXIMUM_MESSAGE_BYTES, Message, decode, encode, message_type, upcaster
 from domain.orders import Denial, ExecutionReport, Order, OrderStatus, OrderUpdated, Side
 from domain.portfolio import Portfolio, PortfolioUpdated, Position
+from domain.refusals import Refusal
+from domain.review import ReviewEscalated, ReviewOpened, ReviewVerdict
 from domain.voting import (
     Action,
     ConsensusResult,
     CountedVote,
     IgnoredVote,
     Outcome,
-    ReviewVerdict,
     Thresholds,
     TradingProposal,
     Vote,
@@ -111,6 +113,17 @@ EVERY_MESSAGE: list[Message] = [
         price_now=Decimal(1),
         decided_at=NOON,
     ),
+    ReviewOpened(
+        **ENVELOPE,
+        decision_id="d",
+        value=Decimal("4100.0"),
+        approvals_needed=2,
+        escalates_at=NOON,
+        deadline=NOON,
+        lowest_price=Decimal(369),
+        highest_price=Decimal(451),
+    ),
+    ReviewEscalated(**ENVELOPE, decision_id="d", deadline=NOON),
     OrderUpdated(
         **ENVELOPE,
         order=ORDER,
@@ -159,18 +172,19 @@ def test_bytes_are_canonical_by_an_independent_implementation_of_rfc_8785(messag
     assert rfc8785.dumps(json.loads(data)) == data
 
 
-@given(st.text(max_size=50), st.decimals(0, 10**9, places=9), st.datetimes())
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=50)
+MOMENTS = st.datetimes(datetime(1900, 1, 1), datetime(2199, 12, 31))  # noqa: DTZ001 - UTC follows
+
+
+@given(TEXT, st.decimals(0, 10**9, places=9), MOMENTS)
 def test_canonical_bytes_for_any_text_number_and_time(text: str, number: Decimal, moment: datetime):
-    message = ReviewVerdict(
+    message = OrderUpdated(
         message_id=text,
         correlation_id="c",
-        occurred_at=moment.replace(tzinfo=UTC),
-        decision_id="d",
-        approved=False,
-        actor=text,
-        reason=text,
-        price_now=number + 1,
-        decided_at=moment.replace(tzinfo=timezone(timedelta(hours=0))),
+        occurred_at=moment.replace(tzinfo=timezone(timedelta(hours=0))),
+        order=ORDER,
+        status=OrderStatus.DENIED,
+        denial=Denial(control="x", reason=text, measured=number, limit=Decimal(0)),
     )
     data = encode(message)
     assert rfc8785.dumps(json.loads(data)) == data
@@ -184,35 +198,97 @@ def test_time_is_kept_in_utc_whatever_zone_it_comes_in():
 
 
 BYTES = encode(PROPOSAL)
+QUANTITY, CONFIDENCE = b'"quantity":"10"', b'"confidence_ppm":610000'
+
+
+def changed(old: bytes, new: bytes) -> bytes:
+    assert BYTES.count(old) >= 1, old
+    return BYTES.replace(old, new, 1)
+
+
+def nested(depth: int) -> bytes:
+    return b"[" * depth + b"]" * depth
 
 
 @pytest.mark.parametrize(
-    ("data", "says"),
+    ("data", "reason", "says"),
     [
-        (b"", "truncated"),
-        (b"\xff\xfe", "malformed"),
-        (b"{}", "missing required field"),
-        (BYTES.replace(b'"TradingProposal"', b'"Nonsense"'), "no message type is named"),
-        (BYTES.replace(b'"quantity":"10"', b'"quantity":"NaN"'), "not a finite number"),
-        (BYTES.replace(b'"quantity":"10"', b'"quantity":"-10"'), "must be above zero"),
-        (BYTES.replace(b'"quantity":"10"', b'"quantity":null'), "Expected"),
-        (BYTES.replace(b"610000", b"1000001"), "<= 1000000"),
-        (BYTES.replace(b"610000", b"0.61"), "Expected `int`"),
-        (BYTES.replace(b'"symbol":"AAPL"}', b'"symbol":"aapl; drop"}'), "regex"),
-        (BYTES.replace(b'"type":', b'"extra":1,"type":'), "unknown field"),
-        (BYTES.replace(b"00.000001Z", b"00.000001"), "no time zone"),
-        (b"[" * 100_000, "malformed|recursion|exceed|Expected"),
-        (b" " * (MAXIMUM_MESSAGE_BYTES + 1), "exceed the limit"),
+        (b"", Refusal.MALFORMED, "truncated"),
+        (BYTES[:-1], Refusal.MALFORMED, "truncated"),
+        (b"\xff\xfe", Refusal.MALFORMED, "malformed"),
+        (b"\xef\xbb\xbf" + BYTES, Refusal.MALFORMED, "byte 0"),
+        (BYTES + b"\0", Refusal.MALFORMED, "trailing"),
+        (BYTES + BYTES, Refusal.MALFORMED, "trailing"),
+        (changed(QUANTITY, b'"quantity":NaN'), Refusal.MALFORMED, "invalid character"),
+        (changed(QUANTITY, b'"quantity":-Infinity'), Refusal.MALFORMED, "invalid character"),
+        (changed(b"Momentum", b"\\ud800"), Refusal.MALFORMED, "hex escape"),
+        (changed(b"Momentum", b"\0"), Refusal.MALFORMED, "invalid character"),
+        (changed(b"Momentum", b"\\u0000"), Refusal.NUL_CHARACTER, "NUL"),
+        (changed(b"Momentum", b"\xff"), Refusal.NOT_UTF8, "can't decode"),
+        (changed(b"Momentum", b"\xc0\xaf"), Refusal.NOT_UTF8, "can't decode"),
+        (changed(b"Momentum", b"\xed\xa0\x80"), Refusal.NOT_UTF8, "can't decode"),
+        (changed(b'"features"', b'"f\xff"'), Refusal.NOT_UTF8, "can't decode"),
+        (b"{}", Refusal.MISSING_FIELD, "missing required field"),
+        (changed(CONFIDENCE + b",", b""), Refusal.MISSING_FIELD, "confidence_ppm"),
+        (changed(b'"type":', b'"extra":1,"type":'), Refusal.UNKNOWN_FIELD, "unknown field"),
+        (changed(b'"TradingProposal"', b'"Nonsense"'), Refusal.UNKNOWN_TYPE, "Nonsense"),
+        (changed(b'"TradingProposal"', b'["Vote"]'), Refusal.WRONG_TYPE, "Expected `str`"),
+        (changed(QUANTITY, b'"quantity":null'), Refusal.WRONG_TYPE, "Expected"),
+        (changed(b"610000", b"0.61"), Refusal.WRONG_TYPE, "Expected `int`"),
+        (changed(b"610000", b"6e5"), Refusal.WRONG_TYPE, "Expected `int`"),
+        (changed(b"610000", b'"610000"'), Refusal.WRONG_TYPE, "Expected `int`"),
+        (changed(b"610000", b"true"), Refusal.WRONG_TYPE, "Expected `int`"),
+        (b"[]", Refusal.WRONG_TYPE, "Expected `object`"),
+        (changed(b"610000", b"1000001"), Refusal.OUT_OF_RANGE, "<= 1000000"),
+        (changed(b"610000", b"-1"), Refusal.OUT_OF_RANGE, ">= 0"),
+        (changed(b"610000", b"9" * 30), Refusal.OUT_OF_RANGE, "<= 1000000"),
+        (changed(b"610000", b"9" * 5000), Refusal.OUT_OF_RANGE, "out of range"),
+        (changed(QUANTITY, b'"quantity":"NaN"'), Refusal.OUT_OF_RANGE, "not a finite number"),
+        (changed(QUANTITY, b'"quantity":"-Infinity"'), Refusal.OUT_OF_RANGE, "not a finite number"),
+        (changed(QUANTITY, b'"quantity":"sNaN"'), Refusal.OUT_OF_RANGE, "not a finite number"),
+        (changed(QUANTITY, b'"quantity":"1e9999999"'), Refusal.OUT_OF_RANGE, "finite"),
+        (changed(QUANTITY, b'"quantity":' + b"9" * 5000), Refusal.OUT_OF_RANGE, "finite"),
+        (changed(QUANTITY, b'"quantity":"-10"'), Refusal.OUT_OF_RANGE, "must be above zero"),
+        (changed(b'"BUY"', b'"STEAL"'), Refusal.OUT_OF_RANGE, "Invalid enum value"),
+        (changed(b'"symbol":"AAPL"}', b'"symbol":"aapl; drop"}'), Refusal.OUT_OF_RANGE, "regex"),
+        (changed(b"00.000001Z", b"00.000001"), Refusal.OUT_OF_RANGE, "no time zone"),
+        (changed(b"2013-01-02T", b"9999-12-31T"), Refusal.OUT_OF_RANGE, "outside 1900"),
+        (
+            changed(b"2013-01-02T12:00:00.000001Z", b"0001-01-01T00:00:00+10:00"),
+            Refusal.OUT_OF_RANGE,
+            "outside 1900",
+        ),
+        (changed(b"2013-01-02T", b"2013-02-30T"), Refusal.OUT_OF_RANGE, "Invalid RFC3339"),
+        (changed(b'"c"', b'"' + b"c" * 201 + b'"'), Refusal.OUT_OF_RANGE, "length <= 200"),
+        (nested(100_000), Refusal.WRONG_TYPE, "Expected `object`"),
+        (changed(b'"type"', b'"x":' + nested(50_000) + b',"type"'), Refusal.TOO_DEEP, "recursion"),
+        (b" " * (MAXIMUM_MESSAGE_BYTES + 1), Refusal.TOO_LONG, "exceed the limit"),
     ],
 )
-def test_bad_bytes_are_refused_with_a_reason(data: bytes, says: str):
-    with pytest.raises(MessageRefused, match=says):
+def test_bad_bytes_are_refused_with_a_typed_reason(data: bytes, reason: Refusal, says: str):
+    with pytest.raises(MessageRefused, match=says) as refused:
         decode(data)
+    assert refused.value.reason is reason
+    assert len(refused.value.what) < 500
+    assert pickle.loads(pickle.dumps(refused.value)).reason is reason
+
+
+def test_a_limit_of_bytes_may_be_set():
+    assert decode(BYTES, maximum_bytes=len(BYTES)) == PROPOSAL
+    with pytest.raises(MessageRefused, match="exceed the limit"):
+        decode(BYTES, maximum_bytes=len(BYTES) - 1)
+
+
+def test_a_backslash_before_u0000_is_text():
+    assert decode(changed(b"Momentum", rb"\\u0000")).rationale.startswith(r"\u0000")
+    with pytest.raises(MessageRefused, match="NUL"):
+        decode(changed(b"Momentum", rb"\\\u0000"))
 
 
 def test_a_version_from_the_future_is_a_typed_error():
-    with pytest.raises(UnknownSchemaVersion, match="schema version 9"):
+    with pytest.raises(UnknownSchemaVersion, match="schema version 9") as refused:
         decode(BYTES.replace(b'"schema_version":1', b'"schema_version":9'))
+    assert refused.value.reason is Refusal.UNKNOWN_VERSION
 
 
 def test_an_older_version_is_read_by_upcasting():
@@ -233,6 +309,8 @@ def test_an_older_version_is_read_by_upcasting():
         .replace(b'"schema_version":2', b'"schema_version":1')
     )
     assert decode(old) == new
+    with pytest.raises(MessageRefused):
+        decode(old.replace(b',"exchange":"XNYS"', b""))
 
 
 def test_a_quote_that_is_crossed_or_a_bar_that_can_not_be_is_refused():

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidValue
-from domain.money import canonical, not_negative, notional, positive, ratio
+from domain.money import canonical, not_negative, notional, positive, quotient, ratio
 
 amounts = st.decimals(
     min_value=-(10**15), max_value=10**15, allow_nan=False, allow_infinity=False, places=12
@@ -57,3 +57,24 @@ def test_products_and_quotients_round_half_to_even():
     assert ratio(Decimal(1), Decimal(3)) == Decimal("0.333333333")
     with pytest.raises(InvalidValue, match="Division by zero"):
         ratio(Decimal(1), Decimal(0))
+
+
+@given(st.integers(0, 10**9), st.integers(1, 10**9))
+def test_the_quick_quotient_of_integers_is_the_ratio(numerator: int, denominator: int):
+    quick, exact = quotient(numerator, denominator), ratio(Decimal(numerator), Decimal(denominator))
+    assert str(quick) == str(exact)
+
+
+@pytest.mark.parametrize(
+    ("numerator", "denominator", "text"),
+    [
+        (0, 7, "0"),
+        (80, 1, "80"),
+        (100, 1, "100"),
+        (1, 3, "0.333333333"),
+        (3, 2**10, "0.002929688"),  # ties go to the even billionth
+        (5, 2**10, "0.004882812"),
+    ],
+)
+def test_quotients_have_the_canonical_form(numerator: int, denominator: int, text: str):
+    assert str(quotient(numerator, denominator)) == text

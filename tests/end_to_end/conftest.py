@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from adapters.ledger.queries import Queries
+from adapters.projections.queries import Queries
 from consensus.audit import read_log
 from domain.messages import Message
 from domain.ports.ledger import Ledger, Log, Recorded

@@ -2,7 +2,7 @@
 
 import json
 import socket
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 import pytest
 
@@ -19,12 +19,13 @@ GROUPS = ("ingestion", "features", "training", "validation", "registration", "pr
 
 @pytest.fixture(scope="module")
 def ports():
-    """Two free ports: others may have the usual ones."""
-    with closing(socket.socket()) as one, closing(socket.socket()) as other:
-        for free in (one, other):
-            free.bind(("127.0.0.1", 0))
-        found = [free.getsockname()[1] for free in (one, other)]
-    return dict(zip(("dagster_port", "mlflow_port"), found, strict=True))
+    """Free ports: others may have the usual ones."""
+    names = ("dagster_port", "mlflow_port", "review_port")
+    with ExitStack() as held:
+        free = [held.enter_context(closing(socket.socket())) for _ in names]
+        for each in free:
+            each.bind(("127.0.0.1", 0))
+        return {n: each.getsockname()[1] for n, each in zip(names, free, strict=True)}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def test_the_folder_is_no_demo_s_any_more(platform, demo):
 def test_status_tells_that_all_is_ready(platform, demo, variables):
     found, code = reported(demo, variables)
     assert (code, {p["state"] for p in found.values()}) == (0, {"ready"})
-    assert set(found) >= {*PROCESSES, "dagster", "mlflow"}
+    assert set(found) >= {*PROCESSES, "dagster", "mlflow", "review"}
 
 
 def test_an_agent_that_is_killed_is_started_again(platform, demo, variables, settings):

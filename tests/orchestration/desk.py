@@ -9,6 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,9 +25,11 @@ from adapters.ledger import migrate
 from adapters.processes.run_file import find_process
 from domain.identity import derive_id
 from domain.messages import Message
+from domain.settings import Settings
 from domain.streams import Stream
 from orchestration.command_line.application import run
 from tests.builders import proposal, votes
+from tests.sealing import sealed_by_its_speaker
 
 Answer = TypeVar("Answer")
 
@@ -46,6 +49,7 @@ class Desk:
         self.environment = environment
         self.home = Path(environment["QUORUM_HOME"])
         self._process = process
+        self.sealed = sealed_by_its_speaker(Settings(home=self.home))
         self.output: Callable[[], tuple[str, str]] = lambda: ("", "")
 
     def command(self, *words: str, code: int = 0) -> str:
@@ -61,7 +65,7 @@ class Desk:
 
     def on_bus(self, operation: Callable[[RedisBus], Awaitable[Answer]]) -> Answer:
         async def operate() -> Answer:
-            bus = RedisBus(self.environment["QUORUM_BUS_URL"])
+            bus = RedisBus(self.environment["QUORUM_BUS_URL"], encode=self.sealed)
             try:
                 return await operation(bus)
             finally:
@@ -76,12 +80,17 @@ class Desk:
 
         self.on_bus(all_of_them)
 
-    def propose(self, name: str, scores: tuple[int, ...]) -> str:
+    def propose(
+        self, name: str, scores: tuple[int, ...], *, symbol: str = "IBM", quantity: int = 10
+    ) -> str:
         """Send a proposal with its votes and return the decision's id."""
         now = datetime.now(UTC)
-        cast = [replace(vote, occurred_at=now) for vote in votes(name, scores)]
+        cast = [replace(vote, occurred_at=now) for vote in votes(name, scores, symbol=symbol)]
         self.publish(Stream.VOTES, *cast)
-        self.publish(Stream.PROPOSALS, replace(proposal(name), occurred_at=now))
+        proposed = replace(
+            proposal(name, symbol=symbol), occurred_at=now, quantity=Decimal(quantity)
+        )
+        self.publish(Stream.PROPOSALS, proposed)
         return derive_id("decision", derive_id("proposal", name))
 
     def until(self, condition: Callable[[], Answer]) -> Answer:
@@ -101,7 +110,9 @@ class Desk:
 
 
 @contextmanager
-def running_desk(servers: Endpoints, ledger_url: str, home: Path) -> Iterator[Desk]:
+def running_desk(
+    servers: Endpoints, ledger_url: str, home: Path, **variables: str
+) -> Iterator[Desk]:
     """Start a consensus on an empty bus and a new database; end it after the block."""
     client = redis.Redis.from_url(servers.bus_url)
     client.flushall()
@@ -112,6 +123,7 @@ def running_desk(servers: Endpoints, ledger_url: str, home: Path) -> Iterator[De
         "QUORUM_BUS_URL": servers.bus_url,
         "QUORUM_LEDGER_URL": ledger_url,
         "QUORUM_CONSENSUS__VOTE_DEADLINE_SECONDS": "60",
+        **variables,
     }
     home.mkdir()
     with (home / "consensus.log").open("ab") as log:

@@ -90,6 +90,7 @@ def test_a_state_folder_that_cannot_be_made(monkeypatch, told, command):
     monkeypatch.setenv("QUORUM_HOME", "/proc/quorum")
     monkeypatch.setenv("QUORUM_PLATFORM__DAGSTER_PORT", str(free_port()))
     monkeypatch.setenv("QUORUM_PLATFORM__MLFLOW_PORT", str(free_port()))
+    monkeypatch.setenv("QUORUM_PLATFORM__REVIEW_PORT", str(free_port()))
     code, text = told(command)
     assert code == 4
     assert "/proc/quorum" in text
@@ -150,6 +151,7 @@ def free_port() -> int:
     [
         ("QUORUM_PLATFORM__DAGSTER_PORT", 0, "Dagster"),
         ("QUORUM_PLATFORM__MLFLOW_PORT", 0, "MLflow"),
+        ("QUORUM_PLATFORM__REVIEW_PORT", 0, "the review desk"),
         ("QUORUM_SERVING__FIRST_PORT", 2, "agent portfolio_optimizer"),
         ("QUORUM_METRICS_PORT", 1, "gateway"),
     ],
@@ -157,6 +159,7 @@ def free_port() -> int:
 def test_a_port_in_use(monkeypatch, told, home, setting, before, process):
     monkeypatch.setenv("QUORUM_PLATFORM__DAGSTER_PORT", str(free_port()))
     monkeypatch.setenv("QUORUM_PLATFORM__MLFLOW_PORT", str(free_port()))
+    monkeypatch.setenv("QUORUM_PLATFORM__REVIEW_PORT", str(free_port()))
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setenv(setting, str(port - before))
@@ -257,7 +260,7 @@ async def commit(url: str, events: list[Message]) -> None:
 def chained(count: int) -> list[Recorded]:
     entries, digest = [], GENESIS
     for sequence in range(1, count + 1):
-        data = json.dumps({"n": sequence}).encode()
+        data = json.dumps({"n": sequence}, separators=(",", ":")).encode()
         digest = link(digest, data)
         entries.append(
             Recorded(log="decisions", partition=0, sequence=sequence, data=data, hash=digest)

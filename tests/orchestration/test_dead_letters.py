@@ -104,7 +104,7 @@ def test_a_redriven_vote_is_counted_once(desk: Desk):
     *cast, missing = [replace(vote, occurred_at=now) for vote in votes("redriven")]
     desk.publish(Stream.PROPOSALS, replace(proposal("redriven"), occurred_at=now))
     desk.publish(Stream.VOTES, *cast)
-    [number] = bury(desk, encode(missing), stream=Stream.VOTES)
+    [number] = bury(desk, desk.sealed(missing), stream=Stream.VOTES)
     assert desk.asked("decisions") == []
     [first] = desk.asked("dead-letters", "redrive", str(number))
     assert (first["by_this_call"], first["answer"]["actor"]) == (True, "ada")
@@ -112,7 +112,7 @@ def test_a_redriven_vote_is_counted_once(desk: Desk):
     assert (decision["outcome"], decision["participation"]) == ("EXECUTE", 4)
     [second] = desk.asked("dead-letters", "redrive", str(number), "--actor", "bob")
     assert (second["by_this_call"], second["answer"]) == (False, first["answer"])
-    assert on_stream(desk).count(encode(missing)) == 1
+    assert on_stream(desk).count(desk.sealed(missing)) == 1
     told = desk.command("dead-letters", "redrive", str(number))
     assert "redriven by ada" in told
     assert "nothing was done now" in told
@@ -132,6 +132,53 @@ def test_several_keep_their_order(desk: Desk):
     numbers = bury(desk, b"first", b"second", b"third")
     desk.command("dead-letters", "redrive", *map(str, reversed(numbers)))
     assert on_stream(desk, Stream.NEWS)[-3:] == [b"first", b"second", b"third"]
+
+
+def test_a_letter_does_not_overtake_an_earlier_one_of_its_symbol(desk: Desk):
+    ibm, ko, unreadable, later = bury(
+        desk, b'{"symbol":"IBM","n":1}', b'{"symbol":"KO"}', b"IBM", b'{"symbol":"IBM","n":2}'
+    )
+    told = desk.command("dead-letters", "redrive", str(later), code=2)
+    assert f"Dead letter {ibm} of IBM came before {later} and waits" in told
+    assert desk.asked("dead-letters", "show", str(later))["answer"] is None
+    desk.command("dead-letters", "redrive", str(ko), str(unreadable))
+    desk.command("dead-letters", "redrive", str(later), str(ibm))
+    assert on_stream(desk, Stream.NEWS)[-2:] == [
+        b'{"symbol":"IBM","n":1}',
+        b'{"symbol":"IBM","n":2}',
+    ]
+
+
+def test_after_the_earlier_one_is_discarded_the_later_may_go(desk: Desk):
+    first, second = bury(desk, b'{"symbol":"T","n":1}', b'{"symbol":"T","n":2}')
+    desk.command("dead-letters", "discard", str(first), "--reason", "of no use")
+    desk.command("dead-letters", "redrive", str(second))
+
+
+def test_an_agent_s_letter_is_listed(desk: Desk):
+    """An agent has no ledger: its letter comes by the bus, and the consensus records it."""
+    given_up = DeadLetter(
+        stream=Stream.PROPOSALS,
+        partition=0,
+        position="5-0",
+        reason="fault",
+        attempts=3,
+        data=b'{"poison":1}',
+        trace="Traceback: …\nZeroDivisionError: poison",
+        by="agent.execution",
+    )
+    for _ in range(2):
+        desk.on_bus(lambda bus: bus.publish_raw(Stream.DEAD_LETTERS, 0, encode(given_up)))
+    [shown] = desk.until(lambda: desk.asked("dead-letters", "list", "--stream", "proposals"))
+    assert (shown["log"], shown["attempts"], shown["data"]) == (
+        "agent.execution",
+        3,
+        '{"poison":1}',
+    )
+    number = str(shown["number"])
+    assert "fault: ZeroDivisionError: poison" in desk.command("dead-letters", "show", number)
+    desk.command("dead-letters", "redrive", number)
+    assert on_stream(desk, Stream.PROPOSALS)[-1] == b'{"poison":1}'
 
 
 def test_text_is_shown_as_text_unless_it_would_act_on_the_terminal(desk: Desk):

@@ -85,6 +85,7 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
     assert {s.name: s.default_status.value for s in repository.schedule_defs} == {
         "daily_market_data": "RUNNING",
         "daily_experiences": "RUNNING",
+        "hourly_tree_head": "RUNNING",
     }
     assert {s.name: s.default_status.value for s in repository.sensor_defs} == {
         "retrain_on_experience": "RUNNING",
@@ -92,7 +93,14 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
         "close_trials_of_cancelled_runs": "RUNNING",
     }
     jobs = {job.name for job in repository.get_all_jobs()}
-    assert {"market_data", "models", "batch", "collect_experiences", "retrain_execution"} <= jobs
+    assert {
+        "market_data",
+        "models",
+        "batch",
+        "collect_experiences",
+        "sign_tree_heads",
+        "retrain_execution",
+    } <= jobs
 
 
 def test_the_checkout_is_a_workspace_that_dagster_accepts(tmp_path):

@@ -10,7 +10,7 @@ from adapters.time_series.memory import MemoryTimeSeries
 from domain.ports.time_series import Table
 from domain.settings import Settings, TrainingSettings
 from orchestration.definitions import defs
-from orchestration.schedules import daily_experiences, daily_market_data
+from orchestration.schedules import daily_experiences, daily_market_data, hourly_tree_head
 from orchestration.sensors import retrain_on_experience
 
 FRIDAY = datetime(2024, 5, 3, 22, 15, tzinfo=UTC)
@@ -72,8 +72,11 @@ def test_the_packaged_sample_is_finished(tmp_path):
     assert "sample" in data.skip_message
 
 
-def test_experiences_are_collected_where_there_is_a_ledger(tmp_path):
-    assert "nothing has traded" in tick(daily_experiences, Settings(home=tmp_path)).skip_message
+@pytest.mark.parametrize("schedule", [daily_experiences, hourly_tree_head])
+def test_what_asks_the_ledger_runs_where_there_is_one(tmp_path, schedule):
+    assert "nothing has traded" in tick(schedule, Settings(home=tmp_path)).skip_message
     url = "postgresql+psycopg://quorum@localhost/quorum"
-    data = tick(daily_experiences, Settings(home=tmp_path, ledger_url=url))
+    data = tick(schedule, Settings(home=tmp_path, ledger_url=url))
     assert len(data.run_requests) == 1
+    (tmp_path / "servers" / "state" / "postgres").mkdir(parents=True)  # the embedded one's
+    assert len(tick(schedule, Settings(home=tmp_path)).run_requests) == 1

@@ -132,12 +132,14 @@ async def test_bad_bytes_are_buried_and_the_next_message_handled(metrics, draine
     assert seen == ["t1"]
     (delivery,) = await bus.read(Stream.DEAD_LETTERS, 0)
     letter = msgspec.json.decode(delivery.data, type=DeadLetter)
-    assert (letter.stream, letter.data, letter.trace) == (
+    assert (letter.stream, letter.data, letter.reason, letter.by) == (
         Stream.PROPOSALS,
         b'{"type": "Nonsense"',
-        "",
+        "malformed",
+        GROUP,
     )
-    labels = {"stream": "proposals", "reason": "refused"}
+    assert "truncated" in letter.trace
+    labels = {"stream": "proposals", "reason": "malformed"}
     assert metrics.registry.get_sample_value("quorum_messages_refused_total", labels) == 1
 
 
@@ -158,8 +160,9 @@ async def test_a_fault_is_tried_again_then_buried_with_its_trace(metrics, draine
     assert (len(tries), seen) == (3, ["t2"])
     (delivery,) = await bus.read(Stream.DEAD_LETTERS, 0)
     letter = msgspec.json.decode(delivery.data, type=DeadLetter)
-    assert letter.reason == "ZeroDivisionError: poison"
-    assert "handle" in letter.trace
+    assert (letter.reason, letter.attempts) == ("fault", 3)
+    assert "in handle" in letter.trace
+    assert letter.trace.endswith("ZeroDivisionError: poison\n")
     assert decode(letter.data) == tick(1)
 
 

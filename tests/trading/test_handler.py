@@ -176,7 +176,7 @@ async def test_what_is_not_for_the_gateway_becomes_a_dead_letter(make, plane):
     async with plane.gateway():
         await plane.send(Stream.MARKET, tick, make.bar(0))
     (letter,) = await plane.ledger.dead_letters()
-    assert letter.reason == "The gateway takes no Tick."
+    assert (letter.reason, letter.trace) == ("unexpected_type", "The gateway takes no Tick.")
     assert len(await plane.told(Stream.PORTFOLIO, PortfolioUpdated)) == 1
 
 

@@ -10,7 +10,6 @@ import httpx
 import pytest
 import redis
 
-from adapters.bus import open_bus
 from adapters.ledger import open_ledger
 from adapters.processes.run_file import find_process
 from domain.errors import ConfigurationError
@@ -19,6 +18,7 @@ from domain.ports.ledger import Log
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
 from domain.voting import Action
+from tests.sealing import open_bus_for_everyone
 from trading import service
 
 
@@ -91,7 +91,7 @@ def walk(make):
 async def test_killed_at_every_step_it_records_and_tells_the_same(
     make, platform, empty_database, monkeypatch
 ):
-    bus = open_bus(platform)
+    bus = open_bus_for_everyone(platform)
     async with gateway(platform) as (process, url):
         for stream, message in walk(make):
             await bus.publish(stream, 0, message)
@@ -110,7 +110,7 @@ async def test_killed_at_every_step_it_records_and_tells_the_same(
         client.flushall()
     monkeypatch.setenv("QUORUM_LEDGER_URL", empty_database)
     fresh = load_settings()
-    bus = open_bus(fresh)
+    bus = open_bus_for_everyone(fresh)
     for stream, message in walk(make):
         async with gateway(fresh) as (process, _):
             await bus.publish(stream, 0, message)

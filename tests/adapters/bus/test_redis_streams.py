@@ -178,7 +178,7 @@ async def test_the_settings_choose_the_bus(valkey, server) -> None:
     await bus.publish(*SOURCE, tick(1))
     await bus.close()
     assert await server.xlen("quorum:votes:0") == 1
-    for url in ("", "amqp://localhost"):
+    for url in ("", "kafka://localhost"):
         with pytest.raises(ConfigurationError):
             open_bus(Settings(bus_url=url))
 

@@ -25,18 +25,23 @@ from sqlalchemy import (
 )
 from sqlalchemy.types import TypeEngine
 
-from adapters.ledger import schema
+from adapters.ledger.schema import event_id, event_ids
+from adapters.ledger.schema import events as _events
+from adapters.projections import schema
+from adapters.projections.figures import Figures
+from adapters.projections.walks import Walks
 from domain.ports.ledger import Log, Recorded
-from domain.voting import Outcome
 
-_EVENT = tuple(schema.events.c[name] for name in ("log", "partition", "sequence", "data", "hash"))
+_EVENT = tuple(_events.c[name] for name in ("log", "partition", "sequence", "data", "hash"))
 
 
 class Queries:
-    """Questions to the read side; project first (`adapters.ledger.projections.project`)."""
+    """Questions to the read side; project first (`adapters.projections`)."""
 
     def __init__(self, url: str) -> None:
         self._engine = create_engine(url)
+        self.figures = Figures(self._engine)
+        self.walks = Walks(self._engine)
 
     def decisions(
         self,
@@ -135,73 +140,54 @@ class Queries:
 
     def outcomes(self) -> pl.DataFrame:
         """Return how many decisions came out how, and why: outcome, reason, decisions."""
-        table = schema.decisions
-        count = func.count().label("decisions")
+        table = schema.throughput
+        count = func.sum(table.c.decisions).cast(BigInteger).label("decisions")
         key = (table.c.outcome, table.c.reason)
         return self._frame(select(*key, count).group_by(*key).order_by(count.desc(), *key))
 
-    def walk(self, identifier: str) -> list[Recorded]:
-        """Return every recorded event of the walk that `identifier` belongs to.
-
-        Parameters
-        ----------
-        identifier
-            Of a decision, a proposal, an order, a fill, a bar, or of any recorded message.
-        """
-        index, d, o = schema.event_index, schema.decisions, schema.orders
-        x = schema.executions
-        correlation = (
-            select(index.c.correlation_id)
-            .where(or_(index.c.message_id == identifier, index.c.correlation_id == identifier))
-            .union(
-                select(d.c.correlation_id).where(d.c.proposal_id == identifier),
-                select(o.c.correlation_id).where(o.c.client_order_id == identifier),
-                select(o.c.correlation_id)
-                .join(x, x.c.client_order_id == o.c.client_order_id)
-                .where(x.c.execution_id == identifier),
-            )
-        )
-        events = schema.events
-        key = (events.c.log, events.c.partition, events.c.sequence)
+    def waiting_reviews(self, *, limit: int | None = None) -> list[Recorded]:
+        """Return the decisions that wait for a person's answer, oldest first."""
+        waiting = schema.reviews
         query = (
             select(*_EVENT)
             .join(
-                index,
-                and_(*(column == index.c[column.name] for column in key)),
+                waiting,
+                and_(
+                    _events.c.log == Log.DECISIONS,
+                    _events.c.partition == waiting.c.partition,
+                    _events.c.sequence == waiting.c.sequence,
+                ),
             )
-            .where(index.c.correlation_id.in_(correlation))
-            .order_by(*key)
-        )
-        return self._events(query)
-
-    def waiting_reviews(self, *, limit: int | None = None) -> list[Recorded]:
-        """Return the decisions that wait for a person's answer, oldest first."""
-        waiting, final, events = schema.decisions, schema.decisions.alias(), schema.events
-        answered = select(final.c.decision_id).where(
-            final.c.proposal_id == waiting.c.proposal_id,
-            final.c.decision_id != waiting.c.decision_id,
-        )
-        query = (
-            select(*_EVENT)
-            .join(waiting, events.c.message_id == waiting.c.decision_id)
-            .where(events.c.log == Log.DECISIONS)
-            .where(waiting.c.outcome == Outcome.MANUAL_REVIEW, ~answered.exists())
+            .where(waiting.c.final_id.is_(None))
             .order_by(waiting.c.occurred_at, waiting.c.partition, waiting.c.sequence)
             .limit(limit)
         )
-        return self._events(query)
+        return self._recorded(query)
+
+    def walk(self, identifier: str) -> list[Recorded]:
+        """Return every recorded event of the walk that an id, told in full, belongs to."""
+        whole = (m for m in self.walks.matches(identifier) if m.id == identifier)
+        walks = {match.correlation_id for match in whole}
+        return [entry for walk in sorted(walks) for entry in self.walks.events(walk)]
 
     def event(self, log: Log, message_id: str) -> Recorded | None:
         """Return the recorded event of that id; it need not be projected yet."""
-        table = schema.events
-        query = select(*_EVENT).where(table.c.log == log, table.c.message_id == message_id)
-        return next(iter(self._events(query)), None)
+        place = and_(
+            _events.c.partition == event_ids.c.partition,
+            _events.c.sequence == event_ids.c.sequence,
+        )
+        query = (
+            select(*_EVENT)
+            .join(event_ids, place)
+            .where(_events.c.log == log, event_ids.c.id == event_id(log, message_id))
+        )
+        return next(iter(self._recorded(query)), None)
 
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()
 
-    def _events(self, query: Select[*tuple[Any, ...]]) -> list[Recorded]:
+    def _recorded(self, query: Select[*tuple[Any, ...]]) -> list[Recorded]:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return [

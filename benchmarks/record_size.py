@@ -1,0 +1,104 @@
+"""What a decision takes in PostgreSQL: events, ids, journal and outbox, indexes included.
+
+100,000 decisions of four votes each go through the engine and are committed as the consensus
+commits them, a hundred at a time.
+"""
+
+import asyncio
+import time
+
+import psycopg
+
+from adapters.embedded import EmbeddedServers
+from adapters.ledger import PostgresLedger, migrate
+from adapters.ledger.reading import Record, snapshot
+from benchmarks.measure import Row, run
+from benchmarks.state import new_home
+from consensus.audit import verify
+from consensus.engine import Engine
+from domain.messages import encode
+from domain.ports.bus import Delivery
+from domain.ports.ledger import Commit, Ledger, Log, Outgoing
+from domain.rules import Rules
+from domain.streams import Stream
+from domain.voting import ConsensusResult
+from tests.builders import proposal, votes
+
+_DECISIONS, _BATCH = 100_000, 100
+_LIMIT = 3_000
+_SIZES = """
+    SELECT regexp_replace(relname, '_\\d{4}_\\d\\d$', ''), sum(pg_total_relation_size(oid))
+    FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'r'
+    GROUP BY 1 HAVING sum(pg_total_relation_size(oid)) > 1000000 ORDER BY 2 DESC
+"""
+
+
+def measure() -> list[Row]:
+    with new_home() as home, EmbeddedServers(home, ["postgres"]) as endpoints:
+        url = endpoints.ledger_url
+        migrate(url)
+        asyncio.run(_fill(url))
+        with psycopg.connect(url.replace("+psycopg", "", 1), autocommit=True) as connection:
+            connection.execute("VACUUM ANALYZE")
+            [(event,)] = connection.execute("SELECT avg(length(data)) FROM ledger.events")
+            sizes = {name: float(size) / _DECISIONS for name, size in connection.execute(_SIZES)}
+        seconds = _audit(url)
+    return [
+        Row(figure="a decision's canonical JSON", unit="B", ours=float(event)),
+        *(Row(figure=f"a decision in {name}", unit="B", ours=b) for name, b in sizes.items()),
+        Row(
+            figure="a decision in PostgreSQL",
+            unit="B",
+            ours=sum(sizes.values()),
+            beside="the limit",
+            theirs=_LIMIT,
+        ),
+        Row(figure="decisions audited", unit="1/s", ours=_DECISIONS / seconds),
+    ]
+
+
+async def _fill(url: str) -> None:
+    ledger: Ledger = PostgresLedger(url)
+    lease = await ledger.acquire(Log.DECISIONS, 0)
+    engine = Engine(Rules())
+    for first in range(0, _DECISIONS, _BATCH):
+        inputs: list[Delivery] = []
+        events: list[ConsensusResult] = []
+        for number in range(first, first + _BATCH):
+            name, seconds = f"size-{number}", number / 100
+            messages = (proposal(name, seconds=seconds), *votes(name, seconds=seconds + 0.005))
+            for message in messages:
+                position = f"{5 * number + len(inputs)}-0"
+                inputs.append(
+                    Delivery(
+                        stream=Stream.VOTES, partition=0, position=position, data=encode(message)
+                    )
+                )
+                made = engine.apply(message)
+                events += [event for event in made if isinstance(event, ConsensusResult)]
+        outbox = (Outgoing(stream=Stream.DECISIONS, partition=0, message=e) for e in events)
+        committed = await ledger.commit(
+            lease,
+            Commit(
+                expected_sequence=first,
+                inputs=tuple(inputs),
+                events=tuple(events),
+                outbox=tuple(outbox),
+            ),
+        )
+        await ledger.mark_published(lease, committed.outbox)
+    await ledger.close()
+
+
+def _audit(url: str) -> float:
+    began = time.perf_counter()
+    with snapshot(url) as connection:
+        record = Record(connection)
+        audit = verify(record.entries(), ends=record.heads())
+    assert audit.sound
+    assert audit.events == _DECISIONS
+    return time.perf_counter() - began
+
+
+if __name__ == "__main__":
+    run(measure)

@@ -1,0 +1,61 @@
+"""Seals: which producer a message comes from, beyond doubt, whatever its bytes say.
+
+A seal is one line before the message, so it stays with it on every bus, in the journal and in a
+dead letter, and no message type knows of it::
+
+    seal 3f2a91c0 <22 characters>
+    {"agent_id": …
+
+the id of the key, then the keyed BLAKE2b (RFC 7693) of exactly the bytes behind the line, 128 bits
+in base64url. One process verifies 20,000 votes a second, which rules signatures out: per vote,
+`benchmarks/seal_cost.py` gives 1.3 µs for keyed BLAKE2b, 1.8 µs for HMAC-SHA256 and 123 µs for
+ed25519. A symmetric key lies with its producer and with those who verify, the consensus and the
+gateway; they decide and trade anyway, so they would gain nothing by a forgery.
+"""
+
+import hmac
+from base64 import urlsafe_b64encode
+from hashlib import blake2b, sha256
+from typing import NamedTuple
+
+SECRET_BYTES = 32
+
+_MARK = b"seal "
+_TAG_BYTES = 16
+_ID = slice(5, 13)
+_TAG = slice(14, 36)
+_BODY = 37
+
+
+class Seal(NamedTuple):
+    """The id of the key that a message was sealed with, and the tag that proves it."""
+
+    key_id: bytes
+    tag: bytes
+
+
+def key_id(secret: bytes) -> bytes:
+    """Return the name of a key, which tells nothing of it: 8 hexadecimal digits."""
+    return sha256(b"quorum key id" + secret).hexdigest()[:8].encode()
+
+
+def seal(message: bytes, secret: bytes) -> bytes:
+    """Return a message behind its seal."""
+    return b"%b%b %b\n%b" % (_MARK, key_id(secret), _tag(message, secret), message)
+
+
+def split(data: bytes) -> tuple[Seal | None, bytes]:
+    """Return the seal, if there is one, and the message's own bytes; nothing is verified."""
+    if data[:5] != _MARK or data[_BODY - 1 : _BODY] != b"\n":
+        return None, data
+    return Seal(data[_ID], data[_TAG]), data[_BODY:]
+
+
+def fits(found: Seal, message: bytes, secret: bytes) -> bool:
+    """Whether a seal was made of exactly these bytes by who holds `secret`."""
+    return hmac.compare_digest(found.tag, _tag(message, secret))
+
+
+def _tag(message: bytes, secret: bytes) -> bytes:
+    digest = blake2b(message, key=secret, digest_size=_TAG_BYTES).digest()
+    return urlsafe_b64encode(digest)[:22]

@@ -1,0 +1,153 @@
+"""Exactly once in effect, one transaction for what belongs together, and nothing in the way."""
+
+import asyncio
+
+import pytest
+
+from adapters.bus.memory import MemoryBus
+from adapters.ledger.memory import MemoryLedger
+from domain.errors import RecordUnavailable
+from domain.messages import encode
+from domain.ports.ledger import Commit, Log
+from domain.streams import Stream
+from tests.consensus.processing import (
+    GROUP,
+    SOURCE,
+    Recording,
+    finished,
+    message,
+    processing,
+    published,
+    recorded,
+)
+
+
+class Counting(MemoryLedger):
+    """Keeps every commit that was asked for; fails those that a test names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.commits: list[Commit] = []
+        self.away = 0
+
+    async def commit(self, lease, commit):
+        if self.away:
+            self.away -= 1
+            raise RecordUnavailable("away", next_step="wait")
+        self.commits.append(commit)
+        return await super().commit(lease, commit)
+
+
+@pytest.fixture
+def bus():
+    return MemoryBus()
+
+
+@pytest.fixture
+def ledger():
+    return Counting()
+
+
+async def send(bus, *names):
+    for name in names:
+        await bus.publish(*SOURCE, message(name))
+
+
+async def test_what_nobody_waits_for_commits_with_what_somebody_waits_for(bus, ledger):
+    await send(bus, "quiet1", "quiet2", "loud", "quiet3")
+    async with processing(bus, ledger, Recording(), limit=1):
+        await finished(bus)
+    with_inputs = [len(c.inputs) for c in ledger.commits if c.inputs]
+    assert with_inputs[0] == 3 or with_inputs == [1, 1, 1, 1]  # limit 1: each is full
+    async with processing(bus, ledger, Recording(), limit=10):
+        await send(bus, "quiet4", "quiet5", "loud2")
+        await finished(bus)
+    assert await recorded(ledger) == await published(bus) == ["loud", "loud2"]
+
+
+async def test_a_quiet_message_is_committed_and_acknowledged_when_nothing_follows(bus, ledger):
+    async with processing(bus, ledger, Recording()):
+        await send(bus, "quiet")
+        await finished(bus)
+        assert [d.data for c in ledger.commits for d in c.inputs] == [encode(message("quiet"))]
+
+
+async def test_stopping_commits_what_is_in_hand(bus, ledger):
+    handler = Recording()
+    async with processing(bus, ledger, handler, wait_ms=100):
+        await send(bus, "quiet")
+        while not handler.batches:  # noqa: ASYNC110 - the handler tells nobody
+            await asyncio.sleep(0)
+    assert len(await ledger.inputs(Log.DECISIONS, 0)) == 1
+    assert (await bus.backlog(GROUP, *SOURCE)).total == 0
+
+
+async def test_one_faulty_message_is_buried_and_blocks_nobody(bus, ledger):
+    await send(bus, "quiet", "a", "faulty", "b")
+    await bus.publish_raw(*SOURCE, b"not json")
+    await send(bus, "c")
+    handler = Recording()
+    async with processing(bus, ledger, handler) as metrics:
+        await finished(bus)
+    assert await recorded(ledger) == await published(bus) == ["a", "b", "c"]
+    letters = {letter.data: letter for letter in await ledger.dead_letters()}
+    assert set(letters) == {encode(message("faulty")), b"not json"}
+    assert "ValueError" in letters[encode(message("faulty"))].trace
+    assert len(await bus.read(Stream.DEAD_LETTERS, 0)) == 2
+    assert handler.batches.count(["faulty"]) == 3
+    labels = {"stream": "votes", "reason": "fault"}
+    assert metrics.registry.get_sample_value("quorum_messages_refused_total", labels) == 1
+
+
+async def test_a_record_that_is_away_is_waited_for(bus, ledger):
+    await send(bus, "a", "b")
+    async with processing(bus, ledger, Recording()) as metrics:
+        ledger.away = 2
+        await send(bus, "c")
+        await finished(bus)
+    assert await recorded(ledger) == await published(bus) == ["a", "b", "c"]
+    labels = {"operation": "record"}
+    assert metrics.registry.get_sample_value("quorum_retries_total", labels) == 2
+
+
+async def test_all_that_is_not_committed_is_handled_again_after_the_record_was_away(bus, ledger):
+    handler, faults = Recording(), iter([True])
+
+    def away(names):
+        if "loud" in names and next(faults, False):
+            raise RecordUnavailable("away", next_step="wait")
+
+    handler.before = away
+    await send(bus, "quiet", "loud")
+    async with processing(bus, ledger, handler):
+        await finished(bus)
+    assert [d.data for c in ledger.commits for d in c.inputs] == [
+        encode(message("quiet")),
+        encode(message("loud")),
+    ]
+    assert await recorded(ledger) == ["loud"]
+
+
+async def test_nothing_is_handled_twice_after_a_restart(bus, ledger):
+    await send(bus, "a", "b")
+    async with processing(bus, ledger, Recording()):
+        await finished(bus)
+    # The acknowledgement was lost: the group begins again at the first message.
+    bus._broker.partition(SOURCE).delivered.clear()
+    handler = Recording()
+    async with processing(bus, ledger, handler):
+        await send(bus, "c")
+        await finished(bus)
+    assert handler.batches == [["c"]]
+    assert await recorded(ledger) == await published(bus) == ["a", "b", "c"]
+
+
+async def test_the_published_mark_goes_with_the_next_commit_or_at_the_end(bus, ledger):
+    async with processing(bus, ledger, Recording()):
+        await send(bus, "a")
+        await finished(bus)
+        await send(bus, "b")
+        await finished(bus)
+    marks = [[i.sequence for i in c.published] for c in ledger.commits]
+    assert marks[0] == []
+    assert await ledger.unpublished(Log.DECISIONS, 0) == []

@@ -1,0 +1,191 @@
+"""The live plane's processes on servers of their own, to be killed at will."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Generator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from adapters.embedded import EmbeddedServers
+from adapters.ledger import migrate
+from adapters.processes.identity import ProcessIdentity
+from adapters.processes.probe import ask
+from adapters.processes.run_file import find_process
+from domain.settings import Settings, as_environment
+
+ROOT = Path(__file__).parents[2]
+PROCESSES = ("consensus-a", "consensus-b", "gateway-a", "gateway-b", "voter")
+SERVERS = ("valkey", "postgres")
+
+_MODULES = {
+    "consensus": "consensus.service",
+    "gateway": "trading.service",
+    "voter": "tests.faults.voter",
+}
+_PATIENCE_SECONDS = 60.0
+_POLL_SECONDS = 0.02
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = _PATIENCE_SECONDS) -> None:
+    """Wait until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"waited in vain for: {what}"
+        time.sleep(_POLL_SECONDS)
+
+
+class Plane:
+    """Two consensus processes and two gateways (one of each a standby), and four agents.
+
+    Parameters
+    ----------
+    home
+        Its folder; the servers' account can reach it.
+    servers
+        Running servers.
+    settings
+        Connected to them.
+    """
+
+    def __init__(self, home: Path, servers: EmbeddedServers, settings: Settings) -> None:
+        self.home = home
+        self.settings = settings
+        self.kills: dict[str, int] = {}
+        self._servers = servers
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def start(self, *names: str, settings: Settings | None = None) -> None:
+        """Start processes, under other settings where given."""
+        for name in names:
+            own = (settings or self.settings).model_copy(update={"home": self._folder(name)})
+            with (self._folder(name) / "output").open("ab") as output:
+                self._running[name] = subprocess.Popen(
+                    [sys.executable, "-m", _MODULES[name.partition("-")[0]]],
+                    cwd=ROOT,
+                    env={**os.environ, "PYTHONPATH": str(ROOT), **as_environment(own)},
+                    stdout=output,
+                    stderr=output,
+                    start_new_session=True,
+                )
+
+    def kill(self, name: str) -> None:
+        """End a process or a server as by SIGKILL, and start it again."""
+        if name in SERVERS:
+            self.kill_server(name)
+            self._servers.ensure()
+        else:
+            self.end(name)
+            self.start(name)
+        self.kills[name] = self.kills.get(name, 0) + 1
+
+    def kill_server(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """End a server, and see that it is gone."""
+        identity = ProcessIdentity.read(self.home / "servers" / f"{name}.json")
+        assert identity is not None, f"{name} does not run"
+        identity.signal(number)
+        until(lambda: not identity.alive(), f"the end of {name}")
+
+    def start_servers(self) -> None:
+        """Start those that do not run."""
+        self._servers.ensure()
+
+    def end(self, name: str) -> None:
+        """End a process as by SIGKILL."""
+        process = self._running.pop(name)
+        process.kill()
+        process.wait()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        """Signal a process."""
+        self._running[name].send_signal(number)
+
+    def revive(self) -> None:
+        """Start again what ended by itself (a process that was fenced)."""
+        ended = [name for name, process in self._running.items() if process.poll() is not None]
+        self.start(*ended)
+
+    def problems(self, name: str) -> str | None:
+        """Return what a process says that it lacks, or None while it says nothing."""
+        found = find_process(self._folder(name), name.partition("-")[0])
+        if found is None or found.pid != self._running[name].pid:
+            return None
+        answer = ask(f"{found.url}/readyz")
+        return None if answer is None else answer.text
+
+    def ready(self, name: str) -> bool:
+        """Whether a process works alone, on every partition."""
+        told = self.problems(name)
+        return told is not None and "recovering" not in told
+
+    @property
+    def works(self) -> bool:
+        """Whether a gateway works, and each partition has a consensus process that does."""
+        gateways = [self.problems(name) for name in self._running if name.startswith("gateway")]
+        deciding = [self.problems(name) for name in self._running if name.startswith("consensus")]
+        return any(told and "recovering" not in told for told in gateways) and all(
+            any(told and f"partition {partition}:" not in told for told in deciding)
+            for partition in range(self.settings.partitions)
+        )
+
+    def ended(self, name: str) -> int | None:
+        """Return a process's exit code, if it ended."""
+        return self._running[name].poll()
+
+    def wait(self) -> None:
+        """Wait until it works."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while not self.works:
+            told = {name: self.problems(name) for name in self._running}
+            assert time.monotonic() < deadline, f"it never worked: {told}\n{self.output()}"
+            time.sleep(_POLL_SECONDS)
+
+    def end_all(self) -> None:
+        """End all processes; the servers end with their block."""
+        for process in self._running.values():
+            process.kill()
+        for process in self._running.values():
+            process.wait()
+        self._running.clear()
+
+    def output(self, names: Sequence[str] = PROCESSES) -> str:
+        """Return the last words of each process, for a readable failure."""
+        return "\n".join(
+            f"--- {name}\n{(self._folder(name) / 'output').read_text()[-1500:]}"
+            for name in names
+            if (self._folder(name) / "output").exists()
+        )
+
+    def _folder(self, name: str) -> Path:
+        folder = self.home / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+@contextmanager
+def plane(folder: Path | None = None) -> Generator[Plane]:
+    """Run servers of their own for the block; nothing of it is left afterwards."""
+    folder = folder or Path(tempfile.mkdtemp(prefix="quorum-faults-", dir="/tmp"))
+    folder.mkdir(exist_ok=True)
+    folder.chmod(0o711)
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        servers = EmbeddedServers(folder)
+        endpoints = stack.enter_context(servers)
+        migrate(endpoints.ledger_url)
+        connected = Settings(
+            home=folder,
+            bus_url=endpoints.bus_url,
+            ledger_url=SecretStr(endpoints.ledger_url),
+            keys_folder=folder / "keys",
+            partitions=2,
+        )
+        made = Plane(folder, servers, connected)
+        stack.callback(made.end_all)
+        yield made
