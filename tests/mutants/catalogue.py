@@ -292,9 +292,9 @@ MUTANTS = (
     Mutant(
         "what the bus lost stays lost",
         "consensus/relay.py",
-        "            if await self._latest(place) < held:\n",
-        "            if held < 0:\n",
-        (RELAY + "test_a_loss_while_nothing_happens_is_noticed_by_looking",),
+        "        while items := await recorder.patiently(partial(page, after)):\n",
+        "        while items := (await recorder.patiently(partial(page, after)))[:0]:\n",
+        (RELAY + "test_a_loss_while_publishing_is_noticed_by_the_next_message", SIMULATION),
     ),
     Mutant(
         "a fault leaves half a batch in the engine",

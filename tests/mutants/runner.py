@@ -13,7 +13,7 @@ from tests.mutants.catalogue import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 _IGNORED = shutil.ignore_patterns(".git", ".venv", ".hypothesis", ".*_cache", "docs", "dist")
-_SECONDS_A_TEST = 120
+_SECONDS_A_TEST = 60
 _ALL_PASSED, _SOME_FAILED = 0, 1
 
 Verdict = Literal["caught", "SURVIVED", "DOES NOT APPLY", "BROKEN"]
