@@ -20,10 +20,10 @@ from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
 from adapters.keys import FolderKeyRing, KeyFolder, sealing
 from adapters.ledger import migrate, open_ledger
-from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
+from adapters.run_process import run_process
 from consensus.authenticity import Authenticity, Window
 from consensus.decisions import STREAMS, DecisionHandler
 from consensus.housekeeping import Housekeeping
@@ -31,12 +31,12 @@ from consensus.letters import LetterIntake
 from consensus.processor import Processor
 from consensus.retries import keep_running, until_first_ends
 from domain.breaker import BreakerRules
-from domain.errors import EnvironmentProblem, QuorumError
+from domain.errors import EnvironmentProblem
 from domain.identity import derive_id
 from domain.market import Tick
 from domain.producers import Producer
 from domain.rules import Rules
-from domain.settings import Settings, load_settings
+from domain.settings import Settings
 from domain.streams import Stream
 from domain.voting import Thresholds
 
@@ -217,18 +217,13 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Run the process; returns its exit code."""
-    try:
-        settings = load_settings()
-        configure_logging(settings, PROCESS)
-        with connected(
-            settings, servers=("valkey", "postgres"), producer=Producer.CONSENSUS
-        ) as ready:
-            migrate(ready.ledger_url.get_secret_value())
-            asyncio.run(serve(ready))
-    except QuorumError as problem:
-        _log.error("the consensus stopped", exc_info=problem)
-        return problem.exit_code
-    return 0
+    return run_process(PROCESS, _run)
+
+
+def _run(settings: Settings) -> None:
+    with connected(settings, servers=("valkey", "postgres"), producer=Producer.CONSENSUS) as ready:
+        migrate(ready.ledger_url.get_secret_value())
+        asyncio.run(serve(ready))
 
 
 if __name__ == "__main__":

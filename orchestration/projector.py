@@ -15,16 +15,16 @@ import structlog
 from adapters.health import health_app, serve_health
 from adapters.latest import open_cache
 from adapters.ledger import migrate
-from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
 from adapters.projections import Projector, Standing, projecting
 from adapters.projections.latest import CacheFiller
+from adapters.run_process import run_process
 from consensus.retries import wait_before_retry
-from domain.errors import QuorumError, RecordUnavailable
+from domain.errors import RecordUnavailable
 from domain.metrics import Metric
-from domain.settings import Settings, load_settings
+from domain.settings import Settings
 from orchestration.projections import JUDGES
 
 PROCESS = "projections"
@@ -159,16 +159,13 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Run the process; returns its exit code."""
-    try:
-        settings = load_settings()
-        configure_logging(settings, PROCESS)
-        with connected(settings, servers=("postgres",)) as ready:
-            migrate(ready.ledger_url.get_secret_value())
-            asyncio.run(serve(ready))
-    except QuorumError as problem:
-        _log.error("the projections stopped", exc_info=problem)
-        return problem.exit_code
-    return 0
+    return run_process(PROCESS, _run)
+
+
+def _run(settings: Settings) -> None:
+    with connected(settings, servers=("postgres",)) as ready:
+        migrate(ready.ledger_url.get_secret_value())
+        asyncio.run(serve(ready))
 
 
 if __name__ == "__main__":

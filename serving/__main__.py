@@ -12,10 +12,9 @@ import sys
 from importlib import import_module
 
 from adapters.http_server import bind, http_server
-from adapters.logging import configure_logging
 from adapters.processes.run_file import announced, stop_requested
-from domain.errors import QuorumError
-from domain.settings import Settings, load_settings
+from adapters.run_process import run_process
+from domain.settings import Settings
 from domain.voting import AgentId
 
 SERVICES = {
@@ -67,16 +66,13 @@ def main() -> int:
     arguments = parser.parse_args()
     keep_small()
     agent: AgentId = arguments.agent
-    try:
-        settings = load_settings()
-        configure_logging(settings, process_name(agent))
+
+    def run(settings: Settings) -> None:
         host = arguments.host or settings.serving.host
         port = port_of(agent, settings) if arguments.port is None else arguments.port
         asyncio.run(serve(agent, settings, host, port))
-    except QuorumError as problem:
-        sys.stderr.write(f"{problem.what}\n{problem.kept}\n{problem.next_step}\n")
-        return problem.exit_code
-    return 0
+
+    return run_process(process_name(agent), run)
 
 
 if __name__ == "__main__":

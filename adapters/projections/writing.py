@@ -16,9 +16,6 @@ _Key = tuple[Any, ...]
 #: Table → the rows that were written into it.
 Written = dict[str, list[dict[str, Any]]]
 
-#: What PostgreSQL can't hold in a text, and what stands for it in the read side.
-_NUL, _ESCAPED_NUL, _REPLACEMENT = "\0", b"\\u0000", "\N{REPLACEMENT CHARACTER}"
-
 
 @dataclass(frozen=True)
 class _Writing:
@@ -69,29 +66,9 @@ class TableWriter:
             key = writing.key_of(row)
             found[key] = writing.joined(found[key], row) if key in found else row
         for name, found in by_table.items():
-            data = _json(list(found.values())).decode()
+            data = msgspec.json.encode(list(found.values())).decode()
             connection.execute(self._writing[name].statement, (data,))
         return {name: list(found.values()) for name, found in by_table.items()}
-
-
-def _json(rows: list[dict[str, Any]]) -> bytes:
-    """Return rows as JSON; a NUL, which would stop the projections for good, is replaced."""
-    data = msgspec.json.encode(rows)
-    if _ESCAPED_NUL not in data:
-        return data
-    return msgspec.json.encode(_without_nul(msgspec.json.decode(data)))
-
-
-def _without_nul(value: Any) -> Any:  # noqa: ANN401 - any JSON value
-    match value:
-        case str():
-            return value.replace(_NUL, _REPLACEMENT)
-        case list():
-            return [_without_nul(each) for each in value]
-        case dict():
-            return {_without_nul(name): _without_nul(each) for name, each in value.items()}
-        case _:
-            return value
 
 
 def _insert(into: str, table: Table) -> sql.Composed:

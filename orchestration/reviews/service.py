@@ -10,14 +10,13 @@ import structlog
 
 from adapters.health import health_app, serve_health
 from adapters.ledger import migrate
-from adapters.logging import configure_logging
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
+from adapters.run_process import run_process
 from adapters.webhook import Webhook
-from domain.errors import QuorumError
 from domain.producers import Producer
-from domain.settings import Settings, load_settings
+from domain.settings import Settings
 from orchestration.reviews.desk import ReviewDesk
 from orchestration.reviews.http_api import review_app
 from orchestration.reviews.notices import Announcer
@@ -58,18 +57,13 @@ async def serve(settings: Settings) -> None:
 
 def main() -> int:
     """Run the process; returns its exit code."""
-    try:
-        settings = load_settings()
-        configure_logging(settings, PROCESS)
-        with connected(
-            settings, servers=("valkey", "postgres"), producer=Producer.OPERATOR
-        ) as ready:
-            migrate(ready.ledger_url.get_secret_value())
-            asyncio.run(serve(ready))
-    except QuorumError as problem:
-        _log.error("the review desk stopped", exc_info=problem)
-        return problem.exit_code
-    return 0
+    return run_process(PROCESS, _run)
+
+
+def _run(settings: Settings) -> None:
+    with connected(settings, servers=("valkey", "postgres"), producer=Producer.OPERATOR) as ready:
+        migrate(ready.ledger_url.get_secret_value())
+        asyncio.run(serve(ready))
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ def test_who_was_on_the_outcomes_side_agreed(scores, sides):
 def test_while_a_person_has_to_decide_nobody_agreed_then_those_on_the_answers_side_did():
     engine = Engine(Rules())
     scores = (100, 60, 80, 80)
-    [first] = [e for m in (proposal(), *votes(scores=scores)) for e in engine.apply(m)]
+    first, _ = [e for m in (proposal(), *votes(scores=scores)) for e in engine.apply(m)]
     assert [agreed(score, first) for score in scores] == [None] * 4
     *_, final = engine.apply(verdict(first.decision_id, seconds=1))
     cards = [card_of(agent, first, final) for agent in AGENTS]

@@ -127,11 +127,11 @@ def test_a_restored_ledger_is_the_one_that_was_backed_up_and_goes_on(backed_up, 
     assert sign_head(there).statement.number == 3
     assert all(found.sound for found in audit_record(there).values())
     with psycopg.connect(address(url_of(there))) as connection:
-        numbers = connection.execute("SELECT max(number) FROM ledger.dead_letters").fetchone()
+        letters = connection.execute("SELECT count(*) FROM ledger.dead_letters").fetchone()
         inputs = connection.execute(
             "SELECT max(last) FROM ledger.input_blocks WHERE partition = 0 AND log = 'decisions'"
         ).fetchone()
-    assert (numbers, inputs) == ((4,), (6,))
+    assert (letters, inputs) == ((4,), (6,))
 
 
 def test_a_backup_goes_on_beside_a_writer_and_is_of_one_moment(backed_up, platform, tmp_path):

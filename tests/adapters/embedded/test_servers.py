@@ -61,6 +61,11 @@ def connect(endpoints: Endpoints) -> psycopg.Connection:
     return psycopg.connect(endpoints.ledger_url.replace("+psycopg", ""), autocommit=True)
 
 
+def address(endpoints: Endpoints) -> str:
+    """Return where Valkey listens, without the password, which is new with each start."""
+    return endpoints.bus_url.rpartition("@")[2]
+
+
 def leave_a_mark(endpoints: Endpoints) -> None:
     with connect(endpoints) as connection:
         connection.execute("CREATE TABLE marks (mark int)")
@@ -242,5 +247,5 @@ def test_a_path_too_long_for_a_socket_gets_a_short_one(home: Path) -> None:
         assert str(sockets) in endpoints.bus_url
         assert bus_mark(endpoints) is None
     with EmbeddedServers(deep, ["valkey"]) as again:
-        assert again.bus_url == endpoints.bus_url
+        assert address(again) == address(endpoints)
     sockets.rmdir()

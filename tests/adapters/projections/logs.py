@@ -63,16 +63,12 @@ class Recorder:
         *,
         late: int = 0,
         hold: bool = False,
-        rationale: str = "measured",
     ) -> None:
         """Propose something; the votes beyond `late` of them arrive in time."""
         name, seconds = self._name(), 40.0 * self._happened
         symbol = SYMBOLS[self._happened % len(SYMBOLS)]
         action = Action.HOLD if hold else Action.BUY
-        cast = [
-            replace(vote, rationale=rationale)
-            for vote in votes(name, tuple(scores), seconds=seconds + 0.5, symbol=symbol)
-        ]
+        cast = votes(name, tuple(scores), seconds=seconds + 0.5, symbol=symbol)
         self._apply(proposal(name, symbol=symbol, seconds=seconds, action=action), *cast[late:])
         self._apply(tick(seconds + 1), *cast[:late])
 

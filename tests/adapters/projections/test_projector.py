@@ -211,14 +211,3 @@ def test_a_projector_can_not_write_the_record(ledger_url: str):
         for statement in ("DELETE FROM ledger.events", "CREATE TABLE ledger.more (x int)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 projector._connection.execute(statement)
-
-
-def test_a_text_that_the_database_can_not_hold_does_not_stop_the_projections(
-    ledger_url: str, recorder: Recorder
-):
-    recorder.decide((80, 80, 80, 80), rationale="up \0 and \\u0000 and \u2028")
-    recorder.bar(100)
-    advance(ledger_url, batch=10, times=9)
-    with connect(ledger_url) as connection:
-        found = connection.execute("SELECT DISTINCT rationale FROM projections.votes").fetchall()
-    assert found == [("up \ufffd and \\u0000 and \u2028",)]
