@@ -247,13 +247,14 @@ async def test_the_market_analyst_works_off_bars_and_finishes_each_before_it_ack
             assert decode(delivery.data).portfolio == held.portfolio
 
 
-def test_a_taken_port_is_three_sentences_and_an_exit_code(start):
+def test_a_taken_port_is_one_line_of_three_sentences_and_an_exit_code(start):
     with bind("127.0.0.1", 0) as taken:
         port = str(taken.getsockname()[1])
         with start("risk_manager", "--port", port) as child:
             _, lines = child.communicate(timeout=60)
     assert child.returncode == 4
-    assert lines.splitlines() == [
+    line = msgspec.json.decode(lines)
+    assert [line["what"], line["kept"], line["next_step"]] == [
         f"Can't listen on 127.0.0.1:{port}: Address already in use.",
         "Nothing was changed.",
         "End what uses the port, or choose another (0 takes a free one).",
