@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from orchestration.definitions import defs
 
@@ -103,8 +104,11 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
     } <= jobs
 
 
-def test_the_checkout_is_a_workspace_that_dagster_accepts(tmp_path):
-    tool = Path(sys.executable).with_name("dagster")
+@pytest.mark.parametrize(
+    "command", ["dagster definitions validate -w workspace.yaml", "dg check defs"]
+)
+def test_the_checkout_is_a_workspace_that_dagster_accepts(command, tmp_path):
+    tool, *arguments = command.split()
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -112,7 +116,7 @@ def test_the_checkout_is_a_workspace_that_dagster_accepts(tmp_path):
         "DAGSTER_DISABLE_TELEMETRY": "1",
     }
     run = subprocess.run(
-        [tool, "definitions", "validate", "-w", "workspace.yaml"],
+        [Path(sys.executable).with_name(tool), *arguments],
         capture_output=True,
         text=True,
         cwd=ROOT,
