@@ -26,7 +26,7 @@ from domain.voting import (
 
 _AGENTS = frozenset(map(str, AgentId))
 #: Why votes are ignored without their decision telling of them.
-_BESIDE_THE_DECISION = frozenset({LATE, "duplicate", "unknown_proposal"})
+_BESIDE_THE_DECISION = frozenset({LATE, "duplicate", "decided_elsewhere", "unknown_proposal"})
 _MICROSECOND = timedelta(microseconds=1)
 
 

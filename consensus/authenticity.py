@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from domain.messages import Message, encode
+from domain.identity import derive_id
+from domain.messages import MAXIMUM_MESSAGE_BYTES, Identifier, Message, encode
 from domain.ports.bus import Delivery
 from domain.ports.clock import Clock
 from domain.ports.keys import KeyRing
 from domain.producers import AGENTS, SPEAKERS, UNSEALED, Producer
 from domain.refusals import Refusal
 from domain.seals import Seal, fits, split
-from domain.streams import partition_of
-from domain.voting import TradingProposal, Vote
+from domain.streams import Stream, partition_of
+from domain.voting import TradingProposal, Vote, VoteRefused
 
 _generic = msgspec.json.Encoder(order="sorted")
 
@@ -33,6 +34,13 @@ class Window(NamedTuple):
 
 _NOBODY: frozenset[Producer] = frozenset()
 _WIDE = Window(past=timedelta.max, future=timedelta.max)
+
+
+#: What a sealed message is refused for because of what it says; what else there is, who delivers
+#: it can bring about: another partition, another time.
+BY_ITS_BYTES = frozenset(
+    {Refusal.DUPLICATE_FIELD, Refusal.NOT_CANONICAL, Refusal.FORGED_VOTE, Refusal.FORGED_MESSAGE}
+)
 
 
 class Refused(NamedTuple):
@@ -77,6 +85,8 @@ class Authenticity:
         kind = type(message).__name__
         if kind in UNSEALED:
             return None
+        if isinstance(message, VoteRefused) and message.agent_id == self.author(delivery):
+            return None  # what is told of a vote that its agent's seal proves
         speakers = SPEAKERS.get(kind, _NOBODY)
         seal, body = split(delivery.data)
         return (
@@ -85,6 +95,37 @@ class Authenticity:
             or self._misplaced(delivery, message)
             or self._out_of_time(message.occurred_at)
         )
+
+    def refused_vote(
+        self, delivery: Delivery, reason: Refusal, moment: datetime | None
+    ) -> VoteRefused | None:
+        """Return a refused delivery as the vote of the agent whose seal it bears, at `moment`.
+
+        None where no agent's seal proves that the bytes are its own: anybody could have that
+        agent cut off by them.
+        """
+        if delivery.stream is not Stream.VOTES or moment is None:
+            return None
+        agent = self.author(delivery)
+        if agent is None or agent not in AGENTS:
+            return None
+        identity = derive_id("refused", delivery.stream, delivery.partition, delivery.position)
+        return VoteRefused(
+            message_id=identity,
+            correlation_id=identity,
+            occurred_at=moment,
+            agent_id=agent,
+            proposal_id=_proposal_named_in(delivery.data),
+            reason=reason,
+        )
+
+    def author(self, delivery: Delivery) -> Producer | None:
+        """Return whose seal proves a delivery's bytes, whatever they say; None: nobody's."""
+        seal, body = split(delivery.data)
+        key = self._keys.find(seal.key_id) if seal is not None else None
+        if seal is None or key is None or not fits(seal, body, key.secret):
+            return None
+        return key.producer
 
     def _forged(
         self, seal: Seal | None, body: bytes, message: Message, speakers: frozenset[Producer]
@@ -121,6 +162,23 @@ class Authenticity:
         if -ahead > self._window.past:
             return Refused(Refusal.FROM_THE_PAST, f"It is {-ahead} old.")
         return None
+
+
+class _Named(msgspec.Struct):
+    """What of a refused vote can be told: the proposal that it names."""
+
+    proposal_id: Identifier = ""
+
+
+def _proposal_named_in(data: bytes) -> str:
+    """Return the proposal that a refused vote names; empty where that can't be read."""
+    if len(data) > MAXIMUM_MESSAGE_BYTES:
+        return ""
+    try:
+        named = msgspec.json.decode(split(data)[1], type=_Named).proposal_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    return "" if "\0" in named else named  # no message may hold that character
 
 
 def _own_voice(producer: Producer, message: Message) -> bool:

@@ -53,6 +53,12 @@ class Breaker(Value, frozen=True, kw_only=True):
             self.state is BreakerState.HALF_OPEN and self.probe == proposal_id
         )
 
+    def not_probed(self, proposal_id: str) -> Self:
+        """Take in that a round ended without asking who voted: the next one is the probe."""
+        if self.state is not BreakerState.HALF_OPEN or self.probe != proposal_id:
+            return self
+        return replace(self, state=BreakerState.OPEN, probe="")
+
     def voted(self, proposal_id: str) -> Self:
         """Take in that the agent's vote on a round was there in time."""
         return type(self)() if self.admits(proposal_id) else self

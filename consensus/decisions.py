@@ -8,7 +8,7 @@ import structlog
 from msgspec.structs import replace
 
 from agents.scorecards import agreed
-from consensus.authenticity import Authenticity
+from consensus.authenticity import BY_ITS_BYTES, Authenticity
 from consensus.engine import Engine
 from consensus.handler import Batch, Effects, dead_letter
 from consensus.rounds import decision_id
@@ -26,7 +26,7 @@ from domain.ports.metrics import Metrics
 from domain.refusals import Refusal
 from domain.rules import Rules, RulesChanged
 from domain.streams import Stream
-from domain.voting import ConsensusResult, TradingProposal, VoteRefused
+from domain.voting import ConsensusResult, ProposalDecided, TradingProposal, VoteRefused
 
 #: Streams that the consensus reads; TIME is handled behind the others.
 STREAMS = (Stream.PROPOSALS, Stream.VOTES, Stream.REVIEWS, Stream.TIME)
@@ -74,12 +74,14 @@ class DecisionHandler:
         self._between = inputs_between_snapshots
         self._since_snapshot = 0
         self._taken_in: dict[str, float] = {}
+        self._decided_elsewhere: tuple[str, ...] = ()
         self._ledger: Ledger | None = None
         self.engine = Engine()
 
     async def recover(self, ledger: Ledger) -> None:
         """Rebuild the engine from the last snapshot and the inputs that were journalled since."""
         self._ledger = ledger
+        self._decided_elsewhere = ()
         self._taken_in.clear()
         self.engine, number = Engine(), 0
         snapshot = await ledger.snapshot(self.log, self._partition)
@@ -103,6 +105,13 @@ class DecisionHandler:
                 self.engine.apply(decode(entry.data))
             number = page[-1].number
             self._since_snapshot += len(page)
+        open_rounds = {
+            decision_id(voting.proposal): proposal_id
+            for proposal_id, voting in self.engine.state.rounds.items()
+        }
+        if open_rounds:
+            known = await ledger.recorded(self.log, list(open_rounds))
+            self._decided_elsewhere = tuple(p for d, p in open_rounds.items() if d in known)
         self._show_breakers()
 
     async def handle(self, batch: Batch) -> Effects:
@@ -141,6 +150,13 @@ class DecisionHandler:
             snapshot=self._snapshot(len(inputs)),
         )
 
+    def refused_vote(self, delivery: Delivery, reason: Refusal) -> VoteRefused | None:
+        """Return what the engine is to hear of a vote that is refused; a letter tells the rest."""
+        if self._authenticity is None:
+            return None
+        now = self.engine.state.now or (self._clock.now() if self._clock is not None else None)
+        return self._authenticity.refused_vote(delivery, reason, now)
+
     def _authentic(self, batch: Batch, letters: list[DeadLetter]) -> Batch:
         """Return what comes from who may say it; the rest becomes letters."""
         if self._authenticity is None:
@@ -150,8 +166,11 @@ class DecisionHandler:
             refused = self._authenticity.refusal(delivery, message)
             if refused is None:
                 let_in.append((delivery, message))
-            else:
-                letters.append(dead_letter(delivery, *refused))
+                continue
+            letters.append(dead_letter(delivery, *refused))
+            if refused.reason in BY_ITS_BYTES:
+                told = self.refused_vote(delivery, refused.reason)
+                let_in += [(delivery, told)] if told is not None else []
         return let_in
 
     def _own(self, batch: Batch) -> Batch:
@@ -172,6 +191,17 @@ class DecisionHandler:
                     actor="settings",
                 )
             )
+        for proposal_id in self._decided_elsewhere:
+            _log.error("a proposal was decided elsewhere", proposal_id=proposal_id)
+            own.append(
+                ProposalDecided(
+                    message_id=derive_id("decided elsewhere", self._partition, proposal_id),
+                    correlation_id=proposal_id,
+                    occurred_at=first.occurred_at,
+                    proposal_id=proposal_id,
+                )
+            )
+        self._decided_elsewhere = ()
         if self._clock is not None:
             now = self._clock.now()
             proposals = [m for _, m in batch if isinstance(m, TradingProposal)]
@@ -222,8 +252,8 @@ class DecisionHandler:
         if self._ledger is None or not self.engine.may_have_forgotten(proposal):
             return False
         decision = decision_id(proposal)
-        return any(event.message_id == decision for event in events) or (
-            await self._ledger.contains(self.log, decision)
+        return any(event.message_id == decision for event in events) or bool(
+            await self._ledger.recorded(self.log, [decision])
         )
 
     def _snapshot(self, inputs: int) -> bytes | None:

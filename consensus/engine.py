@@ -14,6 +14,7 @@ import msgspec
 from consensus.participation import Participation
 from consensus.review import Reviews
 from consensus.rounds import (
+    DECIDED_ELSEWHERE,
     GARBAGE,
     MOST_REFUSED,
     Round,
@@ -35,6 +36,7 @@ from domain.rules import Rules, RulesChanged
 from domain.voting import (
     ConsensusResult,
     Outcome,
+    ProposalDecided,
     TradingProposal,
     Vote,
     VoteRefused,
@@ -70,6 +72,7 @@ class Engine:
             ReviewVerdict: self._review,
             VoteRefused: self._refused,
             RulesChanged: self._change,
+            ProposalDecided: self._withdraw,
         }
 
     @classmethod
@@ -222,7 +225,19 @@ class Engine:
     def _refuse(self, voting: Round, moment: datetime, reason: Reason) -> Sequence[Event]:
         decision = refuse(voting, moment, reason, self.rules, self._digest)
         self._end(voting, decision)
-        return [decision]
+        return [decision, *self._participation.released(voting)]
+
+    def _withdraw(self, told: ProposalDecided) -> Sequence[Event]:
+        """End a round without a decision: no proposal is decided twice."""
+        voting = self.state.rounds.pop(told.proposal_id, None)
+        if voting is None:
+            return ()
+        self._remember(told.proposal_id, max(told.occurred_at, voting.proposal.occurred_at))
+        messages = (voting.proposal, *voting.votes.values())
+        return [
+            *(Ignored(message=message, reason=DECIDED_ELSEWHERE) for message in messages),
+            *self._participation.released(voting),
+        ]
 
     def _end(self, voting: Round, decision: ConsensusResult) -> None:
         self.state.rounds.pop(voting.proposal.proposal_id, None)

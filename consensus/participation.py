@@ -61,6 +61,15 @@ class Participation:
             events += self._set(agent, after, voting.proposal, moment)
         return events
 
+    def released(self, voting: Round) -> Sequence[BreakerChanged]:
+        """Take in that a round ended without asking who voted: whom it probed, another one will."""
+        events: list[BreakerChanged] = []
+        proposal = voting.proposal
+        for agent, breaker in list(self._state.breakers.items()):
+            after = breaker.not_probed(proposal.proposal_id)
+            events += self._set(agent, after, proposal, proposal.occurred_at)
+        return events
+
     def voted_late(self, vote: Vote) -> Sequence[BreakerChanged]:
         """Take in a vote on a decided proposal; it is late if the round ended without its agent."""
         missing = self._state.absent.get(vote.proposal_id, [])

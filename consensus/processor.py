@@ -8,7 +8,7 @@ import asyncio
 import time
 import traceback
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 import structlog
@@ -18,11 +18,17 @@ from consensus.intake import Intake, Source, offsets_of
 from consensus.recorder import Recorder, Stopped
 from consensus.relay import Relay
 from consensus.work import Work
-from domain.errors import EnvironmentProblem, Fenced, MessageRefused, RecordUnavailable
+from domain.errors import (
+    AlreadyRecorded,
+    EnvironmentProblem,
+    Fenced,
+    MessageRefused,
+    RecordUnavailable,
+)
 from domain.market import MarketData, Tick
 from domain.messages import MAXIMUM_MESSAGE_BYTES, Message, decode, encode
 from domain.metrics import Metric
-from domain.ports.bus import MessageBus
+from domain.ports.bus import Delivery, MessageBus
 from domain.ports.ledger import Commit, DeadLetter, Ledger, Offset
 from domain.ports.metrics import Metrics
 from domain.refusals import Refusal
@@ -41,8 +47,13 @@ _CARRIED: dict[Stream, type[Message]] = {
     Stream.TIME: Tick,
     Stream.DECISIONS: ConsensusResult,
 }
+Attribute = Callable[[Delivery, Refusal], Message | None]
 _HOLD_MS = 20
 _CHECK_SECONDS = 1.0
+
+
+def _to_nobody(delivery: Delivery, reason: Refusal) -> None:
+    """Let the handler hear nothing of what can't be decoded."""
 
 
 class Processor:
@@ -66,6 +77,8 @@ class Processor:
         Messages that are read at once; a transaction takes in at most about twice as many.
     maximum_bytes
         Longest message that is decoded.
+    attribute
+        Tells what the handler is to hear of a delivery that no decoder takes, beside its letter.
     """
 
     def __init__(
@@ -82,6 +95,7 @@ class Processor:
         limit: int = 512,
         wait_ms: int = 200,
         maximum_bytes: int = MAXIMUM_MESSAGE_BYTES,
+        attribute: Attribute = _to_nobody,
     ) -> None:
         self._bus = bus
         self._handler = handler
@@ -89,6 +103,7 @@ class Processor:
         self._group = group
         self._limit = limit
         self._most = maximum_bytes
+        self._attribute = attribute
         self._stop = asyncio.Event()
         self._intake = Intake(
             bus,
@@ -183,6 +198,8 @@ class Processor:
                 work.batch.append((delivery, message))
             except MessageRefused as refusal:
                 work.letters.append(dead_letter(delivery, refusal.reason, refusal.what))
+                told = self._attribute(delivery, refusal.reason)
+                work.batch += [(delivery, told)] if told is not None else []
         return work
 
     async def _take_in(self, arrived: Work) -> None:
@@ -241,6 +258,33 @@ class Processor:
             await self._finish()
 
     async def _finish(self) -> None:
+        """Commit the work in hand; what causes an event that is on record has no effect."""
+        work = self._work
+        try:
+            await self._commit_work()
+        except AlreadyRecorded as known:
+            _log.warning("already on record", group=self._group, problem=known.what)
+            self._metrics.count(Metric.RETRIES, operation="already_recorded")
+            self._work = work
+            await (self._take_in_one_by_one() if len(work.deliveries) > 1 else self._try_again())
+
+    async def _try_again(self) -> None:
+        """Take a message in once more on what recovery found on record; then bury it."""
+        work = self._work
+        await self._recover()
+        try:
+            await self._handle(work.begin_again())
+            await self._commit_work()
+        except AlreadyRecorded as known:
+            await self._recover()
+            self._work = work
+            work.begin_again()
+            work.letters.append(
+                dead_letter(work.deliveries[0], Refusal.ALREADY_RECORDED, known.what, tries=2)
+            )
+            await self._commit_work()
+
+    async def _commit_work(self) -> None:
         """Commit the work in hand, publish what it caused, acknowledge what it took in."""
         work, self._work = self._work, Work()
         if not work.deliveries:

@@ -23,6 +23,8 @@ from domain.voting import ConsensusResult, IgnoredVote, TradingProposal, Vote
 MOST_VOTES = 8
 #: How many refused votes a decision accounts for; the record of what was ignored has them all.
 MOST_REFUSED = 32
+#: Why a proposal has no decision here, nor its votes: the record has one that was made elsewhere.
+DECIDED_ELSEWHERE = "decided_elsewhere"
 #: What no sound agent sends; only votes that are certainly its own get here.
 GARBAGE = frozenset({"wrong_symbol", "stale", "from_the_future", "too_many_votes"})
 

@@ -136,16 +136,17 @@ class ConsensusService:
         bus = open_bus(settings, self._metrics, encode=sealing(settings, Producer.CONSENSUS))
         ledger = open_ledger(settings)
         try:
+            handler = DecisionHandler(
+                rules_from(settings),
+                self._metrics,
+                partition=partition,
+                clock=self._clock if settings.clock == "system" else None,
+                authenticity=self._authenticity,
+            )
             self._processors[partition] = Processor(
                 bus,
                 ledger,
-                DecisionHandler(
-                    rules_from(settings),
-                    self._metrics,
-                    partition=partition,
-                    clock=self._clock if settings.clock == "system" else None,
-                    authenticity=self._authenticity,
-                ),
+                handler,
                 self._metrics,
                 group=PROCESS,
                 partition=partition,
@@ -153,6 +154,7 @@ class ConsensusService:
                 last=[Stream.TIME],
                 limit=settings.consensus.batch_messages,
                 maximum_bytes=settings.maximum_message_bytes,
+                attribute=handler.refused_vote,
             )
             yield self._processors[partition]
         finally:

@@ -144,6 +144,10 @@ class SequenceConflict(QuorumError):
     exit_code = 5
 
 
+class AlreadyRecorded(SequenceConflict):
+    """A commit holds an event whose id is on record: another partition's, or another release's."""
+
+
 class RecordIncomplete(QuorumError):
     """The record lacks inputs that the present state follows from."""
 

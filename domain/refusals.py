@@ -28,6 +28,8 @@ class Refusal(StrEnum):
     FROM_THE_PAST = "from_the_past"
     UNKNOWN_AGENT = "unknown_agent"
     UNEXPECTED_TYPE = "unexpected_type"
+    ALREADY_RECORDED = "already_recorded"
+    """It causes an event whose id is on record: another message caused that one."""
     FAULT = "fault"
     """Not the message's: what handled it failed, several times."""
 

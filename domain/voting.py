@@ -183,6 +183,16 @@ class VoteRefused(Message, frozen=True, kw_only=True):
     reason: str
 
 
+@message_type
+class ProposalDecided(Message, frozen=True, kw_only=True):
+    """Tells an engine that the record decided a proposal whose round is open in it.
+
+    Another partition did, under another symbol, or this one by another release's rule.
+    """
+
+    proposal_id: str
+
+
 class Outcome(StrEnum):
     """What the consensus decided."""
 

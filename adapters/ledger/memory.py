@@ -4,7 +4,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 
-from adapters.ledger.writer import fenced
+from adapters.ledger.writer import already_recorded, fenced
 from domain.chain import link
 from domain.errors import SequenceConflict
 from domain.messages import encode
@@ -74,16 +74,13 @@ class MemoryLedger:
             raise fenced(lease.log, lease.partition)
         ids = [event.message_id for event in commit.events]
         known = self._ids[lease.log]
-        if (
-            commit.expected_sequence != len(held.events)
-            or len(set(ids)) < len(ids)
-            or not known.isdisjoint(ids)
-        ):
+        if commit.expected_sequence != len(held.events):
             raise SequenceConflict(
-                f"Log {lease.log}/{lease.partition} ends at {len(held.events)}, or holds an event "
-                "of this commit already.",
+                f"Log {lease.log}/{lease.partition} ends at {len(held.events)}.",
                 next_step="Start the process again; it recovers from the log.",
             )
+        if len(set(ids)) < len(ids) or not known.isdisjoint(ids):
+            raise already_recorded(lease.log, lease.partition)
         known.update(ids)
         for event in commit.events:
             data = encode(event)
@@ -189,9 +186,9 @@ class MemoryLedger:
         """See `Ledger.events`."""
         return self._partitions[log, partition].events[after : after + limit]
 
-    async def contains(self, log: str, message_id: str) -> bool:
-        """See `Ledger.contains`."""
-        return message_id in self._ids[log]
+    async def recorded(self, log: str, message_ids: Sequence[str]) -> frozenset[str]:
+        """See `Ledger.recorded`."""
+        return frozenset(self._ids[log].intersection(message_ids))
 
     async def offsets(self, log: str, partition: int) -> Sequence[Offset]:
         """See `Ledger.offsets`."""

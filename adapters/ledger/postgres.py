@@ -171,12 +171,16 @@ class PostgresLedger:
             Recorded(log=log, partition=partition, sequence=n, data=d, hash=h) for n, d, h in rows
         ]
 
-    async def contains(self, log: str, message_id: str) -> bool:
-        """See `Ledger.contains`."""
+    async def recorded(self, log: str, message_ids: Sequence[str]) -> frozenset[str]:
+        """See `Ledger.recorded`."""
         rows = await self._read(
-            "SELECT 1 FROM ledger.event_ids WHERE id = ledger.event_id(%s, %s)", (log, message_id)
+            """
+            SELECT asked.id FROM unnest(%s::text[]) AS asked (id)
+            JOIN ledger.event_ids AS known ON known.id = ledger.event_id(%s, asked.id)
+            """,
+            (list(message_ids), log),
         )
-        return bool(rows)
+        return frozenset(found for (found,) in rows)
 
     async def offsets(self, log: str, partition: int) -> Sequence[Offset]:
         """See `Ledger.offsets`."""

@@ -9,7 +9,7 @@ import psycopg
 from adapters.ledger import statements as parts
 from adapters.ledger.journal import pack
 from domain.chain import link
-from domain.errors import Fenced, RecordUnavailable, SequenceConflict
+from domain.errors import AlreadyRecorded, Fenced, RecordUnavailable, SequenceConflict
 from domain.messages import encode
 from domain.ports.ledger import Commit, Committed, Lease, OutboxItem
 from domain.streams import NEEDED_BY, Stream
@@ -31,6 +31,7 @@ _OUTBOX_HEADS = """
     SELECT stream, stream_partition, sequence FROM ledger.outbox_heads
     WHERE log = %s AND partition = %s
 """
+_ONE_EVENT_AN_ID = "event_ids_pkey"
 _OUTBOX_KEPT = 10_000
 _FORGOTTEN_AT_ONCE = 2_000
 
@@ -239,6 +240,8 @@ class Writer:
     def _conflict(self, problem: psycopg.DatabaseError) -> Exception:
         if problem.sqlstate == "QU001":
             return fenced(self._log, self._partition)
+        if problem.diag.constraint_name == _ONE_EVENT_AN_ID:
+            return already_recorded(self._log, self._partition)
         if problem.sqlstate in ("QU002", "23505"):
             return SequenceConflict(
                 f"Log {self._log}/{self._partition} refused a commit: {problem}.",
@@ -253,6 +256,15 @@ def fenced(log: str, partition: int) -> Fenced:
         f"Another process writes {log}/{partition} by now.",
         kept="Nothing of this process's last batch was written.",
         next_step="Nothing: the other process goes on; start this one again as its standby.",
+    )
+
+
+def already_recorded(log: str, partition: int) -> AlreadyRecorded:
+    """Return the error of a commit with an event whose id the log knows from somewhere else."""
+    return AlreadyRecorded(
+        f"A commit to {log}/{partition} holds an event that is on record already.",
+        kept="Nothing of the commit was written.",
+        next_step="Take in its messages one by one; the one that causes the event has no effect.",
     )
 
 

@@ -339,8 +339,8 @@ class Ledger(Protocol):
         """Return events with a sequence above `after`, in order."""
         ...
 
-    async def contains(self, log: str, message_id: str) -> bool:
-        """Return whether an event of this id was ever committed to the log."""
+    async def recorded(self, log: str, message_ids: Sequence[str]) -> frozenset[str]:
+        """Return those of the ids of which an event was ever committed to the log."""
         ...
 
     async def offsets(self, log: str, partition: int) -> Sequence[Offset]:

@@ -7,7 +7,7 @@ import pytest
 
 from adapters.ledger import MemoryLedger, PostgresLedger
 from domain.chain import link, log_hash
-from domain.errors import Fenced, SequenceConflict
+from domain.errors import AlreadyRecorded, Fenced, SequenceConflict
 from domain.messages import encode
 from domain.ports.bus import Delivery
 from domain.ports.ledger import (
@@ -113,8 +113,9 @@ async def test_one_commit_writes_everything(opened: OpenLedger):
     snapshot = await ledger.snapshot(Log.DECISIONS, 0)
     assert snapshot is not None
     assert (snapshot.inputs, snapshot.data) == (2, b"state")
-    assert await ledger.contains(Log.DECISIONS, events[0].message_id)
-    assert not await ledger.contains(Log.ORDERS, events[0].message_id)
+    asked = ["unknown", events[0].message_id]
+    assert await ledger.recorded(Log.DECISIONS, asked) == {events[0].message_id}
+    assert not await ledger.recorded(Log.ORDERS, asked)
     assert await ledger.unpublished(Log.DECISIONS, 0) == list(committed.outbox)
 
 
@@ -182,8 +183,12 @@ async def test_an_event_is_recorded_once(opened: OpenLedger):
         events=(tick(2), tick(1)),
         offsets=(Offset(stream=Stream.VOTES, partition=0, position="9-0"),),
     )
-    with pytest.raises(SequenceConflict):
+    with pytest.raises(AlreadyRecorded):
         await ledger.commit(lease, doubled)
+    other = await ledger.acquire(Log.DECISIONS, 1)
+    with pytest.raises(AlreadyRecorded):  # once in all partitions together
+        await ledger.commit(other, Commit(expected_sequence=0, events=(tick(1),)))
+    await ledger.release(other)
     assert len(await ledger.events(Log.DECISIONS, 0)) == 1
     assert await ledger.offsets(Log.DECISIONS, 0) == []
     committed = await ledger.commit(lease, Commit(expected_sequence=1, events=(tick(2),)))

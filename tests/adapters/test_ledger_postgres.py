@@ -174,7 +174,7 @@ async def test_data_of_an_earlier_release_is_kept(empty_database: str, version: 
     assert [i.data for i in await ledger.inputs(Log.DECISIONS, 0)] == data
     unpublished = await ledger.unpublished(Log.DECISIONS, 0)
     assert [(i.sequence, i.message) for i in unpublished] == [(2, tick(1)), (3, tick(2))]
-    assert await ledger.contains(Log.DECISIONS, tick(1).message_id)
+    assert await ledger.recorded(Log.DECISIONS, [tick(1).message_id])
     assert await ledger.dead_letters() == [LETTER]
     lease = await ledger.acquire(Log.DECISIONS, 0)
     assert lease.sequence == 3

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -14,18 +15,32 @@ from hypothesis import strategies as st
 
 from adapters.bus.memory import MemoryBus
 from adapters.ledger.memory import MemoryLedger
+from adapters.ledger.postgres import PostgresLedger
 from adapters.metrics import PrometheusMetrics
+from agents.scorecards import from_ignored
+from consensus.authenticity import Authenticity
 from consensus.decisions import STREAMS, DecisionHandler
 from consensus.engine import Engine
 from consensus.processor import Processor
-from domain.breaker import BreakerChanged, BreakerRules
+from domain.breaker import BreakerChanged, BreakerRules, BreakerState, Cause
 from domain.errors import RecordIncomplete
 from domain.messages import Message, decode, encode
 from domain.ports.bus import Delivery
-from domain.ports.ledger import Commit, Lease, Log
+from domain.ports.keys import Key
+from domain.ports.ledger import Commit, Ignored, Lease, Ledger, Log
+from domain.producers import Producer
 from domain.rules import Rules, RulesChanged
+from domain.seals import key_id, seal
 from domain.streams import Stream
-from domain.voting import ConsensusResult, Outcome, Thresholds, TradingProposal, Vote, VoteRefused
+from domain.voting import (
+    AgentId,
+    ConsensusResult,
+    Outcome,
+    Thresholds,
+    TradingProposal,
+    Vote,
+    VoteRefused,
+)
 from tests.builders import AGENTS, at, proposal, tick, votes
 from tests.consensus.traffic import traffic
 
@@ -55,9 +70,21 @@ class Desk:
     metrics: PrometheusMetrics = field(default_factory=PrometheusMetrics)
 
     @asynccontextmanager
-    async def consensus(self, rules: Rules = DEFAULTS, *, clock: Clock | None = None):
+    async def consensus(
+        self,
+        rules: Rules = DEFAULTS,
+        *,
+        clock: Clock | None = None,
+        authenticity: Authenticity | None = None,
+    ):
         """Run a fresh process for the block."""
-        handler = DecisionHandler(rules, self.metrics, clock=clock, inputs_between_snapshots=7)
+        handler = DecisionHandler(
+            rules,
+            self.metrics,
+            clock=clock,
+            authenticity=authenticity,
+            inputs_between_snapshots=7,
+        )
         processor = Processor(
             self.bus,
             self.ledger,
@@ -68,6 +95,7 @@ class Desk:
             last=[Stream.TIME],
             limit=4,
             wait_ms=10,
+            attribute=handler.refused_vote,
         )
         stop = asyncio.Event()
         running = asyncio.create_task(processor.run(stop))
@@ -320,3 +348,119 @@ async def test_a_vote_that_no_decoder_takes_is_journalled_as_the_engine_heard_it
     await ledger.commit(lease, Commit(expected_sequence=0, inputs=effects.inputs))
     assert handler.engine.state.breakers[AGENTS[0]].refused == 1
     assert (await rebuilt(ledger)).to_bytes() == handler.engine.to_bytes()
+
+
+@asynccontextmanager
+async def deciding(bus: MemoryBus, ledger: Ledger, metrics: PrometheusMetrics, partition: int):
+    """Run one partition's consensus for the block, as a process of its own."""
+    handler = DecisionHandler(DEFAULTS, metrics, partition=partition)
+    processor = Processor(
+        bus,
+        ledger,
+        handler,
+        metrics,
+        group="consensus",
+        partition=partition,
+        sources=[(stream, partition) for stream in STREAMS],
+        last=[Stream.TIME],
+        wait_ms=10,
+    )
+    stop = asyncio.Event()
+    running = asyncio.create_task(processor.run(stop))
+    try:
+        yield handler
+        for stream in STREAMS:
+            while (await bus.backlog("consensus", stream, partition)).total:  # noqa: ASYNC110
+                await asyncio.sleep(0)
+    finally:
+        stop.set()
+        await running
+
+
+@pytest.mark.parametrize("taken_in", ["in one batch", "journalled before"])
+async def test_a_proposal_that_another_partition_decided_has_no_decision_and_blocks_nothing(
+    taken_in: str, ledger_url: str
+):
+    bus, metrics, ledger = MemoryBus(), PrometheusMetrics(), PostgresLedger(ledger_url)
+    twice = {0: proposal("twice", symbol="IBM"), 1: proposal("twice", symbol="XOM")}
+    cast = {p: votes("twice", symbol=m.symbol) for p, m in twice.items()}
+    if taken_in == "journalled before":
+        async with deciding(bus, ledger, metrics, 1):
+            await bus.publish(Stream.PROPOSALS, 1, twice[1])
+            await bus.publish(Stream.TIME, 1, tick(0.5))
+    async with deciding(bus, ledger, metrics, 0):
+        await bus.publish(Stream.PROPOSALS, 0, twice[0])
+        for vote in cast[0]:
+            await bus.publish(Stream.VOTES, 0, vote)
+    async with deciding(bus, ledger, metrics, 1) as handler:
+        if taken_in == "in one batch":
+            await bus.publish(Stream.PROPOSALS, 1, twice[1])
+        for vote in (*cast[1], *votes("next", symbol="XOM")):
+            await bus.publish(Stream.VOTES, 1, vote)
+        await bus.publish(Stream.PROPOSALS, 1, proposal("next", symbol="XOM"))
+    first, second = [
+        [e.message.proposal for e in await ledger.events(Log.DECISIONS, p)] for p in (0, 1)
+    ]
+    assert first == [twice[0]]
+    assert second == [proposal("next", symbol="XOM")]
+    ignored = await ledger.ignored(Log.DECISIONS, 1)
+    assert next(i.message for i in ignored if i.reason == "decided_elsewhere") == twice[1]
+    without_effect = {i.message.message_id for i in ignored}
+    assert without_effect == {m.message_id for m in (twice[1], *cast[1])}
+    assert 'reason="decided_elsewhere"' in metrics.exposition().decode()
+    again = DecisionHandler(DEFAULTS, metrics, partition=1)
+    await again.recover(ledger)
+    assert again.engine.to_bytes() == handler.engine.to_bytes()
+    await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("sealed_by", "said", "reason"),
+    [
+        (AGENTS[1], b'{"score":101}', "missing_field"),
+        (AGENTS[1], encode(votes()[1]).replace(b'"score":80', b'"score":101'), "out_of_range"),
+        (AGENTS[1], encode(votes()[1]).replace(b'"score":80', b'"score": 80'), "not_canonical"),
+        (AGENTS[1], encode(votes()[0]), "forged_vote"),
+        (AGENTS[1], b"\xff", "malformed"),
+        (AGENTS[1], b'{"proposal_id":"\\u0000"}', "nul_character"),
+        (None, encode(votes()[1]).replace(b'"score":80', b'"score":101'), "out_of_range"),
+        (None, encode(votes()[1]), "forged_vote"),
+    ],
+)
+async def test_garbage_is_counted_against_the_agent_whose_seal_it_bears_and_nobody_else(
+    sealed_by: str | None, said: bytes, reason: str
+):
+    desk, secrets = Desk(), {p: bytes([n]) * 32 for n, p in enumerate(Producer)}
+    keys = {key_id(secret): Key(producer, secret) for producer, secret in secrets.items()}
+    ring = SimpleNamespace(find=keys.get)
+    forger = b"nobody's".ljust(32)
+    data = seal(said, secrets[Producer(sealed_by)] if sealed_by else forger)
+    limit = DEFAULTS.breaker.refused_votes
+    async with desk.consensus(clock=Clock(at(0)), authenticity=Authenticity(ring)) as handler:
+        for _ in range(limit):
+            await desk.bus.publish_raw(Stream.VOTES, 0, data)
+    changes = [e for e in await desk.recorded() if isinstance(e, BreakerChanged)]
+    cut_off = [(e.agent_id, e.after, e.cause) for e in changes]
+    assert cut_off == ([(sealed_by, BreakerState.OPEN, Cause.GARBAGE)] if sealed_by else [])
+    letters = await desk.ledger.dead_letters()
+    assert [(d.data, d.reason) for d in letters] == [(data, reason)] * limit
+    told = [i.message for i in await desk.ledger.ignored(Log.DECISIONS, 0)]
+    assert len(told) == (limit if sealed_by else 0)
+    cards = [card for m in told for card in from_ignored(Ignored(message=m, reason=reason))]
+    assert [(c.agent_id, c.ignored) for c in cards] == [(sealed_by, {reason: 1})] * len(told)
+    assert (await rebuilt(desk.ledger)).to_bytes() == handler.engine.to_bytes()
+
+
+async def test_an_agent_may_not_tell_of_another_s_refused_vote():
+    secret = b"1" * 32
+    ring = SimpleNamespace(find={key_id(secret): Key(Producer.EXECUTION, secret)}.get)
+    desk = Desk()
+    for agent in (AgentId.RISK_MANAGER, "unknown"):
+        slander = VoteRefused(
+            message_id=agent, correlation_id="c", occurred_at=at(0), agent_id=agent, reason="stale"
+        )
+        await desk.bus.publish_raw(Stream.VOTES, 0, seal(encode(slander), secret))
+    async with desk.consensus(clock=Clock(at(0)), authenticity=Authenticity(ring)) as handler:
+        pass
+    assert set(handler.engine.state.breakers) == {AgentId.EXECUTION}  # its seal, so its garbage
+    assert {d.reason for d in await desk.ledger.dead_letters()} == {"forged_message"}

@@ -9,8 +9,8 @@ from consensus.engine import Engine
 from domain.breaker import BreakerChanged, BreakerRules, BreakerState, Cause
 from domain.ports.ledger import Ignored
 from domain.rules import Rules
-from domain.voting import ConsensusResult, Outcome, VoteRefused
-from tests.builders import AGENTS, at, proposal, tick, vote, votes
+from domain.voting import ConsensusResult, Outcome, ProposalDecided, VoteRefused
+from tests.builders import AGENTS, at, observed, proposal, tick, vote, votes
 
 RULES = Rules(
     breaker=BreakerRules(
@@ -107,6 +107,30 @@ def test_a_probe_that_fails_cuts_it_off_again():
     ]
     assert changes(round_without(engine, "e", 100, DEAD)) == []
     assert changes(round_without(engine, "f", 134, DEAD))[0][1] is BreakerState.HALF_OPEN
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        [observed(72 + 3601)],  # too old to matter
+        [
+            ProposalDecided(
+                message_id="m",
+                correlation_id="c",
+                occurred_at=at(72),
+                proposal_id=proposal("d").proposal_id,
+            )
+        ],
+    ],
+    ids=["too_old", "decided_elsewhere"],
+)
+def test_a_probe_that_ends_unasked_leaves_the_next_round_to_probe(end):
+    engine = cut_off(DEAD)
+    assert changes(apply(engine, proposal("d", seconds=72)))[0][1] is BreakerState.HALF_OPEN
+    assert changes(apply(engine, *end)) == [(DEAD, BreakerState.OPEN, Cause.DEAD)]
+    assert engine.state.rounds == {}
+    events = apply(engine, proposal("e", seconds=3673))
+    assert changes(events) == [(DEAD, BreakerState.HALF_OPEN, Cause.DEAD)]
 
 
 def test_a_round_that_cut_it_off_says_nothing_of_it_later():

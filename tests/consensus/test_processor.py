@@ -151,3 +151,16 @@ async def test_the_published_mark_goes_with_the_next_commit_or_at_the_end(bus, l
     marks = [[i.sequence for i in c.published] for c in ledger.commits]
     assert marks[0] == []
     assert await ledger.unpublished(Log.DECISIONS, 0) == []
+
+
+async def test_what_causes_an_event_that_is_on_record_becomes_a_letter_and_blocks_nothing(
+    bus, ledger
+):
+    lease = await ledger.acquire(Log.DECISIONS, 1)
+    await ledger.commit(lease, Commit(expected_sequence=0, events=(message("known"),)))
+    await send(bus, "first", "known", "last")
+    async with processing(bus, ledger, Recording()):
+        await finished(bus)
+    assert await recorded(ledger) == await published(bus) == ["first", "last"]
+    [letter] = await ledger.dead_letters()
+    assert (letter.data, letter.reason) == (encode(message("known")), "already_recorded")
