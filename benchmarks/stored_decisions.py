@@ -121,7 +121,7 @@ class _Store:
                 lambda _: queries.decisions(symbol="S7", limit=20)
             ),
             "count by outcome and reason": _median_of(lambda _: queries.outcomes()),
-            "sum the scorecards": _median_of(lambda _: queries.figures.scorecards()),
+            "sum the scorecards": _median_of(lambda _: queries.figures.scorecards(JUDGES)),
             "find a walk by a vote's id": _median_of(
                 lambda n: queries.walks.matches(votes_cast[n])
             ),

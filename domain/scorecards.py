@@ -41,7 +41,8 @@ class Scorecard(Value, frozen=True, kw_only=True):
     timed, latency_us_sum
         Counted votes whose time is on record, and microseconds from the proposal to the vote.
     matured, right
-        Counted votes that the future answered, and those that it proved right.
+        Votes that the future answered, and those that it proved right: those that counted, and
+        of an agent that came too late its last one.
     squared_error_sum
         Σ (confidence − right)² over the matured, in millionths squared.
     ignored

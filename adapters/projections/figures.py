@@ -1,18 +1,45 @@
 """Figures of the read side: how agents do, how much is decided, what stands now."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from sqlalchemy import Engine, Select, select
+from sqlalchemy import Engine, Select, exists, select
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from adapters.projections import schema
+from adapters.projections.rows import Judges
+from domain.experience import Experience
 from domain.latest import LatestDecision, LatestPrice
 from domain.portfolio import Portfolio
-from domain.scorecards import Scorecard, total
+from domain.scorecards import LATE, Scorecard, total
 
 By = Literal["agent", "model", "day"]
+
+
+_v, _d, _x = schema.votes.c, schema.decisions.c, schema.experiences.c
+_counted = schema.votes.alias().c
+_LIVED_LATE = (
+    select(
+        *(_v[n] for n in ("agent_id", "model_version", "score", "confidence_ppm", "bound")),
+        *(_x[n] for n in ("message_id", "decision_id", "occurred_at", "symbol", "action")),
+        *(_x[n] for n in ("outcome", "reward", "horizon_days", "realised")),
+    )
+    .join(schema.decisions, _d.proposal_id == _v.proposal_id)
+    .join(schema.experiences, _x.decision_id == _d.decision_id)
+    .where(
+        _v.ignored_reason == LATE,
+        ~exists().where(
+            _counted.proposal_id == _v.proposal_id,
+            _counted.agent_id == _v.agent_id,
+            _counted.counted,
+        ),
+    )
+    .ext(distinct_on(_v.proposal_id, _v.agent_id))
+    .order_by(_v.proposal_id, _v.agent_id, _v.occurred_at.desc(), _v.message_id.desc())
+)
 
 
 class Throughput(NamedTuple):
@@ -48,12 +75,19 @@ class Figures:
         self._engine = engine
 
     def scorecards(
-        self, *, by: By = "agent", agent: str | None = None, since: date | None = None
+        self,
+        judges: Judges,
+        *,
+        by: By = "agent",
+        agent: str | None = None,
+        since: date | None = None,
     ) -> list[Scorecard]:
         """Return scorecards by agent, by agent and model version, or by agent and day.
 
         Parameters
         ----------
+        judges
+            Score the votes that came late as if they had counted.
         since
             The first day (UTC); all by default.
         """
@@ -64,6 +98,8 @@ class Figures:
         for row in self._mappings(_of(schema.ignored_votes, agent, since)):
             reason, votes = row.pop("reason"), row.pop("votes")
             parts.append(msgspec.convert({**row, "ignored": {reason: votes}}, Scorecard))
+        for lived in self._lived_late(agent, since):
+            parts += judges.from_event(lived)
         groups: dict[tuple[str, ...], tuple[Scorecard, list[Scorecard]]] = {}
         for part in parts:
             name = _named(part, by)
@@ -105,6 +141,26 @@ class Figures:
         for row in self._mappings(select(schema.portfolio)):
             return Held(row["occurred_at"], msgspec.convert(row["portfolio"], Portfolio))
         return None
+
+    def _lived_late(self, agent: str | None, since: date | None) -> Iterable[Experience]:
+        """Yield what came of the late votes, one each: an agent's last, where none counted."""
+        rows = self._mappings(_LIVED_LATE)
+        for row in rows:
+            name, bound = row.pop("agent_id"), row.pop("bound")
+            if agent not in (None, name) or (since and row["occurred_at"].date() < since):
+                continue
+            yield Experience(
+                correlation_id="",
+                state={},
+                next_state={},
+                agent_contributions={},
+                scores={name: row.pop("score")},
+                confidences_ppm={name: row.pop("confidence_ppm")},
+                bounds={} if bound is None else {name: bound},
+                model_versions={name: row.pop("model_version")},
+                realised={n: Decimal(v) for n, v in row.pop("realised").items()},
+                **row,
+            )
 
     def _mappings(self, query: Select[Any]) -> list[dict[str, Any]]:
         with self._engine.connect() as connection:

@@ -17,7 +17,7 @@ from domain.orders import ExecutionReport, OrderUpdated
 from domain.portfolio import PortfolioUpdated
 from domain.ports.ledger import Ignored, Log, Recorded
 from domain.scorecards import LATE, Scorecard
-from domain.voting import ConsensusResult, Outcome, Vote
+from domain.voting import BOUND, ConsensusResult, Outcome, Vote
 
 Row = tuple[Table, dict[str, Any]]
 
@@ -154,6 +154,7 @@ def _vote_rows(event: ConsensusResult) -> Iterator[dict[str, Any]]:
             "rationale": counted.rationale,
             "veto": counted.veto,
             "model_version": counted.model_version,
+            "bound": None,  # the experience has it
         }
     for ignored in event.ignored:
         yield same | {
@@ -167,6 +168,7 @@ def _vote_rows(event: ConsensusResult) -> Iterator[dict[str, Any]]:
             "rationale": "",
             "veto": "",
             "model_version": ignored.model_version,
+            "bound": None,
         }
 
 
@@ -186,6 +188,7 @@ def _late_vote_row(vote: Vote) -> dict[str, Any]:
         "rationale": vote.rationale,
         "veto": vote.veto,
         "model_version": vote.model_version,
+        "bound": vote.risk_assessment.get(BOUND),
     }
 
 

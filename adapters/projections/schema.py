@@ -101,6 +101,7 @@ votes = _table(
     Column("rationale", Text, nullable=False),
     Column("veto", _NAME, nullable=False),
     Column("model_version", _NAME, nullable=False),
+    Column("bound", Numeric),  # of late votes: what they hold what comes against
 )
 
 #: Decisions that were sent to a person, and how they ended; waiting without a `final_id`.
@@ -205,6 +206,7 @@ experiences = _table(
     Column("confidences_ppm", JSONB, nullable=False),
     Column("state", JSONB, nullable=False),
     Column("next_state", JSONB, nullable=False),
+    Column("realised", JSONB, nullable=False),
 )
 
 #: The sums of `domain.scorecards.Scorecard`.

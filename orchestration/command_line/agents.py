@@ -43,11 +43,12 @@ def agents(
     Hit rate and Brier score are of the votes whose horizon has passed: whether the future bore
     the verdict out. A Brier score of 0.25 says nothing, 0 is best.
     """
+    from orchestration.projections import JUDGES  # noqa: PLC0415 (as the next one)
     from orchestration.record import read_side  # noqa: PLC0415 (keeps the command line quick)
 
     with read_side(load_settings()) as queries:
         found = queries.figures.scorecards(
-            by=by.value, agent=agent, since=since.date() if since else None
+            JUDGES, by=by.value, agent=agent, since=since.date() if since else None
         )
     if as_json:
         print_json([_as_json(card) for card in found])

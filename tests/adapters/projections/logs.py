@@ -17,7 +17,7 @@ from domain.messages import Message
 from domain.orders import ExecutionReport, Order, OrderStatus, OrderUpdated, Side
 from domain.portfolio import Portfolio, PortfolioUpdated, Position
 from domain.ports.ledger import Commit, Ignored, Log
-from domain.voting import Action, ConsensusResult, Outcome
+from domain.voting import BOUND, Action, ConsensusResult, Outcome
 from tests.builders import AGENTS, at, proposal, tick, verdict, votes
 
 SYMBOLS = ("IBM", "AAPL", "MSFT")
@@ -69,6 +69,7 @@ class Recorder:
         symbol = SYMBOLS[self._happened % len(SYMBOLS)]
         action = Action.HOLD if hold else Action.BUY
         cast = votes(name, tuple(scores), seconds=seconds + 0.5, symbol=symbol)
+        cast = [replace(vote, risk_assessment={BOUND: Decimal("0.03")}) for vote in cast]
         self._apply(proposal(name, symbol=symbol, seconds=seconds, action=action), *cast[late:])
         self._apply(tick(seconds + 1), *cast[:late])
 

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import timedelta
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from adapters.projections.schema import PROJECTED
 from domain.errors import EnvironmentProblem
 from orchestration.projections import JUDGES
 from tests.adapters.projections.logs import Recorder, connect, empty
+from tests.builders import AGENTS, at
 
 _things = st.one_of(
     st.tuples(
@@ -211,3 +213,19 @@ def test_a_projector_can_not_write_the_record(ledger_url: str):
         for statement in ("DELETE FROM ledger.events", "CREATE TABLE ledger.more (x int)"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 projector._connection.execute(statement)
+
+
+def test_late_votes_are_scored_by_what_came_and_never_counted(ledger_url: str, recorder: Recorder):
+    recorder.decide((90, 80, 80, 80), late=2)  # two agents' votes come after the decision
+    recorder.bar(110)
+    recorder.decide((80, 80, 80, 80), late=1)  # whose horizon has not passed
+    advance(ledger_url, batch=10, times=99)
+    rebuild(ledger_url, JUDGES)
+    with closing(Queries(ledger_url)) as queries:
+        cards = {c.agent_id: c for c in queries.figures.scorecards(JUDGES)}
+        [day] = queries.figures.scorecards(JUDGES, by="day", agent=AGENTS[1])
+        later = queries.figures.scorecards(JUDGES, since=at(0).date() + timedelta(days=1))
+    assert [(cards[a].counted, cards[a].late) for a in AGENTS] == [(0, 2), (1, 1), (2, 0), (2, 0)]
+    assert [(cards[a].matured, cards[a].right) for a in AGENTS] == [(1, 1)] * 4
+    assert {cards[a].brier_score for a in AGENTS} == {pytest.approx((1 - 0.6) ** 2)}
+    assert (day.matured, day.late, later) == (1, 1, [])
