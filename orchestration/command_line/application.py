@@ -133,6 +133,7 @@ def register() -> None:
         dead_letters,
         demo,
         doctor,
+        keys,
         models,
         persons,
         platform,

@@ -227,5 +227,5 @@ def test_late_votes_are_scored_by_what_came_and_never_counted(ledger_url: str, r
         later = queries.figures.scorecards(JUDGES, since=at(0).date() + timedelta(days=1))
     assert [(cards[a].counted, cards[a].late) for a in AGENTS] == [(0, 2), (1, 1), (2, 0), (2, 0)]
     assert [(cards[a].matured, cards[a].right) for a in AGENTS] == [(1, 1)] * 4
-    assert {cards[a].brier_score for a in AGENTS} == {pytest.approx((1 - 0.6) ** 2)}
+    assert [cards[a].brier_score for a in AGENTS] == [pytest.approx((1 - 0.6) ** 2)] * 4
     assert (day.matured, day.late, later) == (1, 1, [])
