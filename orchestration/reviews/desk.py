@@ -7,8 +7,8 @@ on record. Of persons who answer at once the engine takes one, and the desk tell
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple, TypeVar
 
@@ -22,7 +22,7 @@ from adapters.ledger.reviews import ReviewTables
 from adapters.persons import Person, Persons
 from adapters.processes.run_file import find_process
 from adapters.profile import connected
-from domain.errors import Conflict, EnvironmentProblem, NotPermitted
+from domain.errors import Conflict, EnvironmentProblem, InvalidValue, NotPermitted
 from domain.market import MarketData
 from domain.producers import Producer
 from domain.review import Claim, ReviewVerdict, final_id, statement, verdict_id
@@ -139,6 +139,15 @@ class ReviewDesk:
             raise answered_before(review)
         await asyncio.to_thread(self.tables.release, decision_id, person.name)
         return review
+
+    def now(self, reviews: Iterable[Review]) -> datetime | None:
+        """Return the desk's time, given that these were seen; None while it is not known."""
+        for review in reviews:
+            self._clock.observe(review.decision.occurred_at)
+        try:
+            return self._clock.now()
+        except InvalidValue:  # an event clock before the first event
+            return None
 
     async def close(self) -> None:
         """Release the connections."""

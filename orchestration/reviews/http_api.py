@@ -1,5 +1,6 @@
 """The review desk over HTTP; every request but those for health and the document names a person."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Annotated, TypeVar
 
@@ -19,6 +20,7 @@ from domain.money import positive
 from domain.review import LONGEST_REASON, Claim
 from orchestration.reviews.desk import Answer, ReviewDesk
 from orchestration.reviews.operations import Operation, document, routes
+from orchestration.reviews.page import page_route
 from orchestration.reviews.problems import failed, record_away, refused, told
 from orchestration.reviews.review import Review
 
@@ -48,6 +50,13 @@ class Rejection(Value, frozen=True, kw_only=True):
     """Why a person rejects."""
 
     reason: _Reason
+
+
+class SignedIn(Value, frozen=True, kw_only=True):
+    """Whose token it is, and up to which value this person may approve; None: any."""
+
+    name: str
+    approval_limit: Decimal | None
 
 
 class ReviewApi:
@@ -80,6 +89,7 @@ class ReviewApi:
                 query=(limit,),
                 problems=(401, 422, 503),
             ),
+            Operation("GET", "/person", self.show_person, answer=SignedIn, problems=(401, 503)),
             Operation("GET", one, self.show_review, answer=Review, problems=asked),
             Operation(
                 "PUT", f"{one}/claim", self.claim_review, answer=Claim, problems=(*asked, 409)
@@ -115,12 +125,18 @@ class ReviewApi:
             raise InvalidValue(
                 f"limit is {text!r:.20}.", next_step=f"Ask for 1 to {_MOST_REVIEWS}."
             )
-        return _json(await self._desk.waiting(limit=limit))
+        return self._reviews(waiting := await self._desk.waiting(limit=limit), waiting)
 
     async def show_review(self, request: Request) -> Response:
         """Return all about one review: rationales, risk, price then and now, answers."""
         self._person(request)
-        return _json(await self._desk.find(request.path_params["decision_id"]))
+        review = await self._desk.find(request.path_params["decision_id"])
+        return self._reviews(review, [review])
+
+    async def show_person(self, request: Request) -> Response:
+        """Return whose token was given."""
+        person = self._person(request)
+        return _json(SignedIn(name=person.name, approval_limit=person.approval_limit))
 
     async def claim_review(self, request: Request) -> Response:
         """Say that you look at it; said again, the claim is renewed."""
@@ -160,13 +176,20 @@ class ReviewApi:
         )
         return _json(review)
 
+    def _reviews(self, answer: object, reviews: Sequence[Review]) -> Response:
+        """Return an answer with the desk's time, which deadlines are held against."""
+        response, now = _json(answer), self._desk.now(reviews)
+        if now is not None:
+            response.headers["quorum-time"] = now.isoformat()
+        return response
+
     def _person(self, request: Request) -> Person:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         return self._desk.persons.authenticate(token.strip() if scheme.lower() == "bearer" else "")
 
 
 def review_app(desk: ReviewDesk, *others: BaseRoute) -> Starlette:
-    """Return the application: the operations, their document, and `others` (health, a page)."""
+    """Return the application: the operations, their document, the page, and `others` (health)."""
     operations = ReviewApi(desk).operations()
     described = document(operations)
 
@@ -174,7 +197,7 @@ def review_app(desk: ReviewDesk, *others: BaseRoute) -> Starlette:
         return Response(described, media_type="application/json")
 
     return Starlette(
-        routes=[*routes(operations), Route("/openapi.json", openapi), *others],
+        routes=[*routes(operations), Route("/openapi.json", openapi), page_route(), *others],
         exception_handlers={
             QuorumError: told,
             HTTPException: refused,

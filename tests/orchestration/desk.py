@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from adapters.bus import RedisBus
 from adapters.embedded import Endpoints
+from adapters.http_server import bind
 from adapters.ledger import migrate
 from adapters.processes.run_file import find_process
 from domain.identity import derive_id
@@ -81,11 +82,20 @@ class Desk:
         self.on_bus(all_of_them)
 
     def propose(
-        self, name: str, scores: tuple[int, ...], *, symbol: str = "IBM", quantity: int = 10
+        self,
+        name: str,
+        scores: tuple[int, ...],
+        *,
+        symbol: str = "IBM",
+        quantity: int = 10,
+        rationale: str = "measured",
     ) -> str:
         """Send a proposal with its votes and return the decision's id."""
         now = datetime.now(UTC)
-        cast = [replace(vote, occurred_at=now) for vote in votes(name, scores, symbol=symbol)]
+        cast = [
+            replace(vote, occurred_at=now, rationale=rationale)
+            for vote in votes(name, scores, symbol=symbol)
+        ]
         self.publish(Stream.VOTES, *cast)
         proposed = replace(
             proposal(name, symbol=symbol), occurred_at=now, quantity=Decimal(quantity)
@@ -139,6 +149,32 @@ def running_desk(
     finally:
         process.kill()
         process.wait()
+
+
+@contextmanager
+def serving_desk(desk: Desk) -> Iterator[str]:
+    """Start the review desk's process; yields its address, and ends it after the block."""
+    with bind("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+    environment = os.environ | desk.environment | {"PYTHONPATH": ":".join(sys.path)}
+    said = desk.home / "review.log"
+    with said.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "orchestration.reviews.service"],
+            env=environment | {"QUORUM_PLATFORM__REVIEW_PORT": str(port)},
+            stderr=log,
+        )
+
+    def address() -> str:
+        assert process.poll() is None, said.read_text()
+        found = find_process(desk.home, "review")
+        return found.url if found else ""
+
+    try:
+        yield desk.until(address)
+    finally:
+        process.terminate()
+        assert process.wait() == 0
 
 
 def at_the_command_line(

@@ -1,9 +1,6 @@
 """The review desk over HTTP: a real process beside a running consensus, and what attacks it."""
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -19,13 +16,11 @@ from schemathesis.specs.openapi.checks import ignored_auth, positive_data_accept
 
 from adapters.bus import RedisBus
 from adapters.embedded import Endpoints
-from adapters.http_server import bind
 from adapters.persons import Persons
-from adapters.processes.run_file import find_process
 from domain.messages import decode, encode
 from domain.review import ReviewVerdict, verdict_id
 from domain.streams import Stream
-from tests.orchestration.desk import Desk, running_desk
+from tests.orchestration.desk import Desk, running_desk, serving_desk
 from tests.orchestration.test_review import DISAGREEMENT
 
 _names = count(1)
@@ -64,35 +59,16 @@ def api(
     servers: Endpoints, new_database: Callable[[], str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Api]:
     home: Path = tmp_path_factory.mktemp("review-api") / "home"
-    with bind("127.0.0.1", 0) as listener:
-        port = listener.getsockname()[1]
     with running_desk(servers, new_database(), home) as desk:
         persons = Persons(home)
         tokens = {name: persons.add(name) for name in PEOPLE}
         tokens["new"] = persons.add("new", Decimal(999))
         tokens["nobody"] = "quorum_guessed"
-        environment = os.environ | desk.environment | {"PYTHONPATH": ":".join(sys.path)}
-        with (home / "review.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "orchestration.reviews.service"],
-                env=environment | {"QUORUM_PLATFORM__REVIEW_PORT": str(port)},
-                stderr=log,
-            )
-        try:
-            found = desk.until(lambda: _announced(home, process))
-            yield Api(found, tokens, desk)
-        finally:
-            process.terminate()
-            assert process.wait() == 0
+        with serving_desk(desk) as url:
+            yield Api(url, tokens, desk)
     told = (home / "review.log").read_text()
     assert not [token for token in tokens.values() if token in told]
     assert "Traceback" not in told, told
-
-
-def _announced(home: Path, process: subprocess.Popen[bytes]) -> str:
-    assert process.poll() is None, (home / "review.log").read_text()
-    found = find_process(home, "review")
-    return found.url if found else ""
 
 
 def problem(answer: httpx.Response) -> str:
