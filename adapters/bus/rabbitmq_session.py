@@ -20,7 +20,8 @@ from adapters.bus.rabbitmq_log import Entry, Log, Subscription, position_of
 from domain.ports.bus import Backlog, Delivery
 from domain.streams import Stream
 
-_LOG_BYTES = 4 * 2**30
+#: What the server keeps of a partition; alerts tell of a lag long before it drops the oldest.
+LOG_BYTES = 4 * 2**30
 _MARKS_BYTES = 16 * 2**20
 _READERS = 64
 _TICKETS = 100
@@ -267,7 +268,7 @@ class Session:
     async def _log(self, source: Source) -> Log:
         async with self._opening:
             if (log := self._logs.get(source)) is None:
-                log = self._stream(_name(source), _LOG_BYTES)
+                log = self._stream(_name(source), LOG_BYTES)
                 await log.create()
                 self._logs[source] = log
             return log

@@ -10,6 +10,7 @@ import psycopg
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.journal import unpack
 from adapters.ledger.sessions import DROP_PRIVILEGES, first_line, unavailable
+from adapters.ledger.stored import read
 from adapters.ledger.writer import Writer, fenced
 from domain.errors import RecordUnavailable
 from domain.messages import decode
@@ -114,7 +115,7 @@ class PostgresLedger:
             (log, partition, limit),
         )
         return [
-            OutboxItem(stream=Stream(s), partition=p, sequence=n, message=decode(d))
+            OutboxItem(stream=Stream(s), partition=p, sequence=n, message=decode(read(d)))
             for s, p, n, d in rows
         ]
 
@@ -152,7 +153,7 @@ class PostgresLedger:
             (stream, partition, after, until, limit),
         )
         return [
-            OutboxItem(stream=stream, partition=partition, sequence=n, message=decode(d))
+            OutboxItem(stream=stream, partition=partition, sequence=n, message=decode(read(d)))
             for n, d in rows
         ]
 
@@ -168,7 +169,8 @@ class PostgresLedger:
             (log, partition, after, limit),
         )
         return [
-            Recorded(log=log, partition=partition, sequence=n, data=d, hash=h) for n, d, h in rows
+            Recorded(log=log, partition=partition, sequence=n, data=read(d), hash=h)
+            for n, d, h in rows
         ]
 
     async def recorded(self, log: str, message_ids: Sequence[str]) -> frozenset[str]:

@@ -8,6 +8,7 @@ import psycopg
 
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.sessions import DROP_PRIVILEGES, unavailable
+from adapters.ledger.stored import read
 from domain.errors import InvalidValue
 from domain.merkle import CompactRange, Range, Subtree, leaf_hash
 from domain.ports.ledger import Anchor, Head, Recorded, TreeHead
@@ -103,7 +104,7 @@ class Record:
             )
             for name, partition, sequence, data, digest in cursor:
                 yield Recorded(
-                    log=name, partition=partition, sequence=sequence, data=data, hash=digest
+                    log=name, partition=partition, sequence=sequence, data=read(data), hash=digest
                 )
 
     def find(self, log: str, message_id: str) -> Recorded | None:
@@ -121,7 +122,9 @@ class Record:
         if row is None:
             return None
         partition, sequence, data, digest = row
-        return Recorded(log=log, partition=partition, sequence=sequence, data=data, hash=digest)
+        return Recorded(
+            log=log, partition=partition, sequence=sequence, data=read(data), hash=digest
+        )
 
 
 class Trees:
@@ -232,4 +235,4 @@ class Trees:
             (log, partition, leaves.start, leaves.end),
             binary=True,
         ).fetchall()
-        return [leaf_hash(data) for (data,) in rows]
+        return [leaf_hash(read(data)) for (data,) in rows]

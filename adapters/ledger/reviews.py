@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from adapters.ledger import schema
+from adapters.ledger.stored import read
 from domain.messages import Message, decode
 from domain.ports.ledger import Log
 from domain.review import Claim
@@ -49,7 +50,9 @@ class ReviewTables:
             _events.c.log == Log.DECISIONS, _events.c.message_id.in_(message_ids)
         )
         with self._engine.connect() as connection:
-            return {row.message_id: decode(bytes(row.data)) for row in connection.execute(query)}
+            return {
+                row.message_id: decode(read(bytes(row.data))) for row in connection.execute(query)
+            }
 
     def claim(self, decision_id: str, actor: str, seconds: float) -> Claim:
         """Take or renew a claim, and return the one that stands: this actor's, or another's."""

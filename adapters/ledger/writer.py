@@ -8,6 +8,7 @@ import psycopg
 
 from adapters.ledger import statements as parts
 from adapters.ledger.journal import pack
+from adapters.ledger.stored import stored
 from domain.chain import link
 from domain.errors import AlreadyRecorded, Fenced, RecordUnavailable, SequenceConflict
 from domain.messages import encode
@@ -170,7 +171,8 @@ class Writer:
         if commit.events:
             ids = [event.message_id for event in commit.events]
             moments = [event.occurred_at for event in commit.events]
-            written.append((parts.EVENTS, (*own, self._sequence, ids, moments, data, hashes)))
+            kept = [stored(event) for event in data]
+            written.append((parts.EVENTS, (*own, self._sequence, ids, moments, kept, hashes)))
         if commit.offsets:
             offsets = {(o.stream, o.partition): o.position for o in commit.offsets}
             written.append((parts.OFFSETS, (*own, *_columns(offsets))))

@@ -16,6 +16,7 @@ from psycopg import sql
 
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.sessions import DROP_PRIVILEGES, unavailable
+from adapters.ledger.stored import read
 from adapters.projections import schema
 from adapters.projections.rows import Judges, rows_of, rows_of_ignored
 from adapters.projections.standing import Standing, standings_over
@@ -166,7 +167,7 @@ class Projector:
         log, partition = place
         for sequence, data, digest in events:
             entry = Recorded(
-                log=log, partition=partition, sequence=sequence, data=data, hash=digest
+                log=log, partition=partition, sequence=sequence, data=read(data), hash=digest
             )
             yield from rows_of(entry, self._judges)
 

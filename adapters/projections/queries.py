@@ -27,6 +27,7 @@ from sqlalchemy.types import TypeEngine
 
 from adapters.ledger.schema import event_id, event_ids
 from adapters.ledger.schema import events as _events
+from adapters.ledger.stored import read
 from adapters.projections import schema
 from adapters.projections.figures import Figures
 from adapters.projections.walks import Walks
@@ -191,7 +192,7 @@ class Queries:
         with self._engine.connect() as connection:
             rows = connection.execute(query).all()
         return [
-            Recorded(log=log, partition=p, sequence=n, data=bytes(data), hash=bytes(digest))
+            Recorded(log=log, partition=p, sequence=n, data=read(bytes(data)), hash=bytes(digest))
             for log, p, n, data, digest in rows
         ]
 

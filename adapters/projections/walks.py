@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Engine, Select, and_, literal, select
 
 from adapters.ledger.schema import events
+from adapters.ledger.stored import read
 from adapters.projections import schema
 from domain.ports.ledger import Recorded
 from domain.scorecards import LATE
@@ -98,7 +99,7 @@ class Walks:
         )
         with self._engine.connect() as connection:
             rows = connection.execute(query).mappings().all()
-        return [Recorded(**row) for row in rows]
+        return [Recorded(**{**row, "data": read(row["data"])}) for row in rows]
 
 
 def _match(row: Sequence[str]) -> Match:

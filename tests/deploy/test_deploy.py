@@ -1,18 +1,27 @@
 """What can be checked of deploy/ without a container engine, and with the real checkers."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
+import redis
 import yaml
 from dagster._config import process_config
 from dagster._core.instance.config import dagster_instance_config_schema
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from adapters.bus.rabbitmq_session import LOG_BYTES
+from adapters.embedded.programs import find_valkey
+from domain.messages import MAXIMUM_MESSAGE_BYTES
 from domain.metrics import Metric
+from domain.producers import Producer
 from domain.settings import setting_names
 from domain.voting import AgentId
 
@@ -82,6 +91,7 @@ def test_prometheus_scrapes_every_process_on_the_port_it_listens_on():
     targets = {target for group in job["static_configs"] for target in group["targets"]}
     port = SERVICES["consensus"]["environment"]["QUORUM_METRICS_PORT"]
     expected = {f"{name}:{port}" for name in ("consensus", "gateway", "projections")}
+    expected |= {"review:3030"}
     expected |= {f"{agent.replace('_', '-')}:8080" for agent in AgentId}
     assert targets == expected
 
@@ -151,3 +161,66 @@ def test_dagster_reads_its_instance_s_configuration(monkeypatch):
     monkeypatch.setenv("DAGSTER_POSTGRES_URL", "postgresql+psycopg2://quorum@record/dagster")
     config = yaml.safe_load((DEPLOY / "dagster.yaml").read_text())
     assert process_config(dagster_instance_config_schema(), config).success
+
+
+def test_every_process_logs_in_to_the_bus_as_itself_and_only_its_secret_lets_it(tmp_path):
+    """The list of the compose file, with the secrets of the script, on a real server."""
+    said = subprocess.run(["sh", DEPLOY / "secrets.sh"], capture_output=True, text=True, check=True)
+    secrets = dict(line.split("=") for line in said.stdout.splitlines())
+    assert len(set(secrets.values())) == len(secrets) == 1 + len(Producer)
+    assert {f"BUS_SECRET_{p.upper()}" for p in Producer} == {
+        name for name in SERVICES["bus"]["environment"] if name.startswith("BUS_SECRET_")
+    }
+    for name, service in SERVICES.items():
+        if url := service.get("environment", {}).get("QUORUM_BUS_URL"):
+            user = re.search(r"redis://(\w+):\$\{BUS_SECRET_(\w+)\}@bus", url)
+            assert user, name
+            assert user[1].upper() == user[2]
+            own = name.replace("-", "_")
+            assert user[1] == (own if own in list(Producer) else "operator")
+
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "valkey-server").symlink_to(find_valkey())
+    socket = tmp_path / "bus"
+    server = subprocess.Popen(
+        ["sh", DEPLOY / "valkey/start.sh", "--port", "0", "--unixsocket", socket, "--save", ""],
+        env=os.environ
+        | secrets
+        | {"PATH": f"{programs}:{os.environ['PATH']}", "BUS_ENTRY_POINT": "env"},
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+    )
+    try:
+        while not socket.exists():
+            assert server.poll() is None
+            time.sleep(0.01)
+
+        def bus(user: str | None = None, secret: str | None = None) -> redis.Redis:
+            once = Retry(NoBackoff(), 0)
+            return redis.Redis(
+                unix_socket_path=str(socket), username=user, password=secret, retry=once
+            )
+
+        for producer in Producer:
+            with bus(producer, secrets[f"BUS_SECRET_{producer.upper()}"]) as client:
+                assert client.ping()
+            with bus(producer, "guessed") as client, pytest.raises(redis.AuthenticationError):
+                client.ping()
+        with bus("risk_manager", secrets["BUS_SECRET_RISK_MANAGER"]) as agent:
+            agent.xadd("quorum:votes:0", {"data": "x"})
+            with pytest.raises(redis.exceptions.NoPermissionError):
+                agent.xadd("quorum:decisions:0", {"data": "x"})
+        with bus() as anybody, pytest.raises(redis.AuthenticationError):
+            anybody.ping()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def test_what_a_bus_drops_unread_is_alarmed_long_before():
+    """RabbitMQ drops by bytes, not by what is on record: the lag is told of first."""
+    rules = yaml.safe_load((DEPLOY / "prometheus/alerts.yml").read_text())
+    [lag] = [r for g in rules["groups"] for r in g["rules"] if r.get("alert") == "StreamLag"]
+    messages = int(lag["expr"].rpartition(">")[2])
+    assert messages * MAXIMUM_MESSAGE_BYTES < LOG_BYTES / 2

@@ -1,0 +1,47 @@
+"""The stored form: shorter, read back to the byte, and never a way around the chain."""
+
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adapters.ledger import stored as form
+from adapters.ledger.stored import LONGEST, SHORTEST, read, stored
+
+SAMPLES = Path(form.__file__).with_name("stored_1.jsonl").read_bytes()
+#: A decision like the dictionary's, with every digit another.
+DECISION = SAMPLES.splitlines()[-1].translate(bytes.maketrans(b"0123456789", b"3957028461"))
+
+
+def test_the_dictionary_is_the_one_that_made_what_is_on_record():
+    digest = "9c592976f9da586ca1486715c1fb935fc59b5096fa936b83eb1d5c8bbba54848"
+    assert sha256(SAMPLES).hexdigest() == digest
+
+
+@given(st.binary(max_size=200), st.integers(0, 400))
+def test_what_is_stored_is_read_back(part: bytes, times: int):
+    data = b"{" + part * times
+    kept = stored(data)
+    assert read(kept) == data
+    if not SHORTEST <= len(data) <= LONGEST:
+        assert kept == data
+
+
+@given(st.binary(max_size=50))
+def test_bytes_that_nobody_stored_are_read_without_a_fault_and_in_bounds(noise: bytes):
+    assert len(read(b"\x01" + noise)) <= LONGEST + 1
+
+
+def test_a_decision_that_says_much_is_stored_in_two_fifths():
+    assert len(stored(DECISION)) < 0.4 * len(DECISION)
+
+
+@pytest.mark.parametrize("at", [1, 2, 20, -2])
+def test_a_changed_byte_never_reads_as_what_was_recorded(at: int):
+    kept = bytearray(stored(DECISION))
+    kept[at] ^= 1
+    assert read(bytes(kept)) != DECISION
+    assert read(stored(DECISION)[:-1]) != DECISION
+    assert read(stored(DECISION) + b"x") != DECISION
