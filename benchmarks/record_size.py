@@ -1,11 +1,16 @@
 """What a decision takes in PostgreSQL: events, ids, journal and outbox, indexes included.
 
-100,000 decisions of four votes each go through the engine and are committed as the consensus
-commits them, a hundred at a time.
+100,000 decisions of four short votes each go through the engine and are committed as the consensus
+commits them, a hundred at a time. Beside them what the demo's agents say, who give their reasons:
+journalled as it comes, a few inputs at a time.
 """
 
 import asyncio
+import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import psycopg
 
@@ -31,6 +36,15 @@ _SIZES = """
     FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'r'
     GROUP BY 1 HAVING sum(pg_total_relation_size(oid)) > 1000000 ORDER BY 2 DESC
 """
+_JSON = "canonical JSON"
+_DEMO = ["demo", "--days", "120"]
+_OF_DECISIONS = """
+    SELECT regexp_replace(relname, '_\\d{4}_\\d\\d$', ''), sum(pg_total_relation_size(oid))
+    FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'r'
+        AND (relname LIKE 'events\\_decisions%' OR relname LIKE 'input\\_blocks%')
+        AND pg_relation_size(oid) > 0
+    GROUP BY 1
+"""
 
 
 def measure() -> list[Row]:
@@ -43,6 +57,10 @@ def measure() -> list[Row]:
             [(event,)] = connection.execute("SELECT avg(length(data)) FROM ledger.events")
             sizes = {name: float(size) / _DECISIONS for name, size in connection.execute(_SIZES)}
         seconds = _audit(url)
+    with new_home() as home:
+        spoken = _spoken(home)
+    # Ids and outbox are the same whatever is said.
+    spoken_in_all = sum(spoken.values()) - spoken[_JSON] + sizes["event_ids"] + sizes["outbox"]
     return [
         Row(figure="a decision's canonical JSON", unit="B", ours=float(event)),
         *(Row(figure=f"a decision in {name}", unit="B", ours=b) for name, b in sizes.items()),
@@ -50,6 +68,14 @@ def measure() -> list[Row]:
             figure="a decision in PostgreSQL",
             unit="B",
             ours=sum(sizes.values()),
+            beside="the limit",
+            theirs=_LIMIT,
+        ),
+        *(Row(figure=f"the demo's agents: {name}", unit="B", ours=b) for name, b in spoken.items()),
+        Row(
+            figure="the demo's agents: a decision in PostgreSQL",
+            unit="B",
+            ours=spoken_in_all,
             beside="the limit",
             theirs=_LIMIT,
         ),
@@ -88,6 +114,27 @@ async def _fill(url: str) -> None:
         )
         await ledger.mark_published(lease, committed.outbox)
     await ledger.close()
+
+
+def _spoken(home: Path) -> dict[str, float]:
+    """Return what a decision of the demo takes in the two tables that hold what was said."""
+    demo = f"from orchestration.command_line.application import run; run({_DEMO!r})"
+    environment = os.environ | {"QUORUM_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", demo], env=environment, check=True, stdout=sys.stderr)
+    with (
+        EmbeddedServers(home, ["postgres"]) as endpoints,
+        psycopg.connect(
+            endpoints.ledger_url.replace("+psycopg", "", 1), autocommit=True
+        ) as connection,
+    ):
+        connection.execute("VACUUM ANALYZE")
+        sizes = {name: float(size) for name, size in connection.execute(_OF_DECISIONS)}
+        ledger = PostgresLedger(endpoints.ledger_url)
+        events = asyncio.run(ledger.events(Log.DECISIONS, 0, limit=100_000))
+    decisions = [e.data for e in events if isinstance(e.message, ConsensusResult)]
+    return {_JSON: sum(map(len, decisions)) / len(decisions)} | {
+        name: size / len(decisions) for name, size in sizes.items()
+    }
 
 
 def _audit(url: str) -> float:

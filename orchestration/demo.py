@@ -77,7 +77,7 @@ def run_demo(settings: Settings, stages: Stages, *, days: int | None = None) -> 
         with stages.stage("Empty the state folder") as stage:
             held.enter_context(prepared_for_demo(settings.home))
             stage.say(str(settings.home))
-        with stages.stage("Start PostgreSQL and Valkey"):
+        with stages.stage(_servers(settings)):
             live = held.enter_context(connected(settings))
             migrate(live.ledger_url.get_secret_value())
         with stages.stage("Learn: bars → champions") as stage:
@@ -125,6 +125,14 @@ def unseen_bars(settings: Settings, days: int | None) -> pl.DataFrame:
         )
     wanted = bars["timestamp"].unique().sort()[:days]
     return bars.filter(pl.col("timestamp") <= wanted[-1])
+
+
+def _servers(settings: Settings) -> str:
+    """Return what is started, and what runs already where the settings name a bus."""
+    if not settings.bus_url:
+        return "Start PostgreSQL and Valkey"
+    bus = "RabbitMQ" if settings.bus_url.startswith("amqp") else "the named Redis or Valkey"
+    return f"Start PostgreSQL, reach {bus}"
 
 
 def _starting_at(settings: Settings, bars: pl.DataFrame) -> Settings:
