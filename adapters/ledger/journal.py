@@ -15,13 +15,16 @@ from domain.streams import Stream
 
 _Entry = tuple[str, int, str, bytes]
 
+_SHORTEST = 200  # bytes, of a block that is worth compressing
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(list[_Entry])
 
 
 def pack(inputs: Iterable[Delivery]) -> bytes:
     """Return inputs as a block: MessagePack lists of stream, partition, position and bytes."""
-    return stored(_encoder.encode([(d.stream, d.partition, d.position, d.data) for d in inputs]))
+    block = _encoder.encode([(d.stream, d.partition, d.position, d.data) for d in inputs])
+    return stored(block, shortest=_SHORTEST)
 
 
 def unpack(last: int, block: bytes) -> Sequence[Input]:

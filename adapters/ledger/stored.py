@@ -11,22 +11,26 @@ dictionary never changes: what it made could not be read. A new one gets a new n
 import zlib
 from pathlib import Path
 
-#: Below it the database's own compression does as well.
-SHORTEST = 2_500
 #: Above it messages repeat each other, and the database's own compression costs less.
 LONGEST = 32_768
 
 _NUMBER = b"\x01"
 _DICTIONARY = Path(__file__).with_name("stored_1.jsonl").read_bytes()
-_WINDOW_BITS, _MEMORY_LEVEL, _LEVEL = -14, 7, 3
+_WINDOW_BITS, _MEMORY_LEVEL, _LEVEL = -14, 7, 6
 _empty = zlib.compressobj(
     _LEVEL, zlib.DEFLATED, _WINDOW_BITS, _MEMORY_LEVEL, zlib.Z_DEFAULT_STRATEGY, _DICTIONARY
 )
 
 
-def stored(data: bytes) -> bytes:
-    """Return what to store for `data`: a shorter form, or the bytes themselves."""
-    if not SHORTEST <= len(data) <= LONGEST:
+def stored(data: bytes, *, shortest: int) -> bytes:
+    """Return what to store for `data`: a shorter form, or the bytes themselves.
+
+    Parameters
+    ----------
+    shortest
+        Bytes from which on a shorter form is worth its time.
+    """
+    if not shortest <= len(data) <= LONGEST:
         return data
     compressor = _empty.copy()  # costs less than to take the dictionary in
     return b"".join([_NUMBER, compressor.compress(data), compressor.flush()])

@@ -32,6 +32,7 @@ _OUTBOX_HEADS = """
     SELECT stream, stream_partition, sequence FROM ledger.outbox_heads
     WHERE log = %s AND partition = %s
 """
+_LONG_EVENT = 2_500  # a shorter one the database itself keeps well
 _ONE_EVENT_AN_ID = "event_ids_pkey"
 _OUTBOX_KEPT = 10_000
 _FORGOTTEN_AT_ONCE = 2_000
@@ -171,7 +172,7 @@ class Writer:
         if commit.events:
             ids = [event.message_id for event in commit.events]
             moments = [event.occurred_at for event in commit.events]
-            kept = [stored(event) for event in data]
+            kept = [stored(event, shortest=_LONG_EVENT) for event in data]
             written.append((parts.EVENTS, (*own, self._sequence, ids, moments, kept, hashes)))
         if commit.offsets:
             offsets = {(o.stream, o.partition): o.position for o in commit.offsets}
