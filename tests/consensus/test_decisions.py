@@ -378,7 +378,7 @@ async def deciding(bus: MemoryBus, ledger: Ledger, metrics: PrometheusMetrics, p
 
 
 @pytest.mark.parametrize("taken_in", ["in one batch", "journalled before"])
-async def test_a_proposal_that_another_partition_decided_has_no_decision_and_blocks_nothing(
+async def test_a_proposal_that_another_partition_decided_blocks_nothing(
     taken_in: str, ledger_url: str
 ):
     bus, metrics, ledger = MemoryBus(), PrometheusMetrics(), PostgresLedger(ledger_url)
@@ -449,6 +449,19 @@ async def test_garbage_is_counted_against_the_agent_whose_seal_it_bears_and_nobo
     cards = [card for m in told for card in from_ignored(Ignored(message=m, reason=reason))]
     assert [(c.agent_id, c.ignored) for c in cards] == [(sealed_by, {reason: 1})] * len(told)
     assert (await rebuilt(desk.ledger)).to_bytes() == handler.engine.to_bytes()
+
+
+async def test_garbage_under_a_seal_of_other_bytes_is_nobody_s():
+    secret, agent = b"1" * 32, AgentId.EXECUTION
+    ring = SimpleNamespace(find={key_id(secret): Key(Producer(agent), secret)}.get)
+    desk, stolen = Desk(), seal(encode(votes()[3]), secret)
+    for forged in (stolen.replace(b'"score":80', b'"score":101'), stolen + b"}"):
+        for _ in range(DEFAULTS.breaker.refused_votes):
+            await desk.bus.publish_raw(Stream.VOTES, 0, forged)
+    async with desk.consensus(clock=Clock(at(0)), authenticity=Authenticity(ring)) as handler:
+        pass
+    assert handler.engine.state.breakers == {}
+    assert len(await desk.ledger.dead_letters()) == 2 * DEFAULTS.breaker.refused_votes
 
 
 async def test_an_agent_may_not_tell_of_another_s_refused_vote():

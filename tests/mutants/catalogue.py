@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 RULE = "tests/consensus/test_rule.py::"
 ENGINE = "tests/consensus/test_engine.py::"
+DECISIONS = "tests/consensus/test_decisions.py::"
 REVIEW = "tests/consensus/test_review.py::"
 RELAY = "tests/consensus/test_relay.py::"
 LEDGER = "tests/adapters/test_ledger.py::"
@@ -374,5 +375,19 @@ MUTANTS = (
         "            if not known.is_over:\n",
         "            if known.is_over:\n",
         (VENUE + "test_a_restored_venue_goes_on_where_it_was",),
+    ),
+    Mutant(
+        "garbage that an agent did not seal is held against it",
+        "consensus/authenticity.py",
+        "if seal is None or key is None or not fits(seal, body, key.secret):",
+        "if seal is None or key is None:",
+        (DECISIONS + "test_garbage_under_a_seal_of_other_bytes_is_nobody_s",),
+    ),
+    Mutant(
+        "a round that another partition decided is never found",
+        "consensus/decisions.py",
+        "for d, p in open_rounds.items() if d in known)",
+        "for d, p in open_rounds.items() if not known)",
+        (DECISIONS + "test_a_proposal_that_another_partition_decided_blocks_nothing",),
     ),
 )
