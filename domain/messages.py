@@ -198,8 +198,9 @@ def decode(
     if b"\\u0000" in data and _NUL.search(data):
         raise _refused(Refusal.NUL_CHARACTER, "a text holds the character NUL.")
     _, data = split(data)
+    decoder = _types.quick.get(likely) or _types.of_all()
     try:
-        message = (_types.quick.get(likely) or _types.of_all()).decode(data)
+        message = decoder.decode(data)
     except _UNDECODABLE:
         return _decode_by_header(data)  # which finds another version, or says what is wrong
     return message if message.schema_version == message.VERSION else _decode_by_header(data)

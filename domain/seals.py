@@ -24,6 +24,7 @@ _MARK = b"seal "
 _TAG_BYTES = 16
 _ID = slice(5, 13)
 _TAG = slice(14, 36)
+_END_OF_LINE = slice(36, 37)
 _BODY = 37
 
 
@@ -46,7 +47,7 @@ def seal(message: bytes, secret: bytes) -> bytes:
 
 def split(data: bytes) -> tuple[Seal | None, bytes]:
     """Return the seal, if there is one, and the message's own bytes; nothing is verified."""
-    if data[:5] != _MARK or data[_BODY - 1 : _BODY] != b"\n":
+    if not data.startswith(_MARK) or data[_END_OF_LINE] != b"\n":
         return None, data
     return Seal(data[_ID], data[_TAG]), data[_BODY:]
 
