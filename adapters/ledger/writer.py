@@ -138,6 +138,14 @@ class Writer:
             await self._connection.close()
             raise
 
+    async def read(self, query: LiteralString, parameters: Sequence[Any]) -> list[Any]:
+        """Return the rows of a query."""
+        try:
+            return await rows_of(self._connection, query, parameters)
+        except psycopg.OperationalError:
+            await self._connection.close()
+            raise
+
     async def close(self) -> None:
         """Give the lease up."""
         await self._connection.close()
@@ -258,6 +266,13 @@ class Writer:
                 next_step="Start the process again; it recovers from the log.",
             )
         return problem
+
+
+async def rows_of(
+    connection: psycopg.AsyncConnection, query: LiteralString, parameters: Sequence[Any]
+) -> list[Any]:
+    """Return the rows of a query, read in binary."""
+    return await (await connection.execute(query, parameters, binary=True)).fetchall()
 
 
 def fenced(log: str, partition: int) -> Fenced:
