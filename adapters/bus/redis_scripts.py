@@ -61,7 +61,7 @@ local function behind(one, other)
     return (tonumber(addition) or 0) > (tonumber(other_addition) or 0)
 end
 local function entries_read(before)
-    if redis.call('EXISTS', key) == 0 then return end
+    if redis.call('EXISTS', key) == 0 then return 'ENTRIESREAD', 0 end
     local stream = named(redis.call('XINFO', 'STREAM', key))
     local added, first = stream['entries-added'], stream['first-entry']
     if not behind(stream['last-generated-id'], position) then
