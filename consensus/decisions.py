@@ -2,7 +2,6 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterable
 
 import msgspec
 import structlog
@@ -75,6 +74,7 @@ class DecisionHandler:
         self._between = inputs_between_snapshots
         self._since_snapshot = 0
         self._taken_in: dict[str, float] = {}
+        self._unrecorded: set[str] = set()
         self._ledger: Ledger | None = None
         self.engine = Engine()
 
@@ -82,6 +82,7 @@ class DecisionHandler:
         """Rebuild the engine from the last snapshot and the inputs that were journalled since."""
         self._ledger = ledger
         self._taken_in.clear()
+        self._unrecorded.clear()
         self.engine, number = Engine(), 0
         snapshot = await ledger.snapshot(self.log, self._partition)
         if snapshot is not None:
@@ -115,7 +116,7 @@ class DecisionHandler:
         now = time.perf_counter()
         batch = self._authentic(batch, letters)
         for delivery, message in (*self._own(batch), *batch):
-            if isinstance(message, TradingProposal) and await self._decided(message, events):
+            if isinstance(message, TradingProposal) and await self._decided(message):
                 ignored.append(Ignored(message=message, reason="duplicate"))
                 continue
             inputs.append(_as_heard(delivery, message))
@@ -124,6 +125,7 @@ class DecisionHandler:
             for event in self.engine.apply(message):
                 if not isinstance(event, Ignored):
                     events.append(event)
+                    self._unrecorded.add(event.message_id)
                     continue
                 ignored.append(event)
                 if event.reason in _FOR_A_PERSON:
@@ -193,6 +195,7 @@ class DecisionHandler:
         now = time.perf_counter()
         decided: Counter[tuple[str, str]] = Counter()
         sides: Counter[tuple[str, bool]] = Counter()
+        self._unrecorded.difference_update([event.message_id for event in effects.events])
         for event in effects.events:
             if isinstance(event, BreakerChanged):
                 self._metrics.count(Metric.BREAKER_CHANGES, agent=event.agent_id, state=event.after)
@@ -224,14 +227,12 @@ class DecisionHandler:
                 partition=str(self._partition),
             )
 
-    async def _decided(self, proposal: TradingProposal, events: Iterable[DecisionEvent]) -> bool:
-        """Whether only the record, or this batch, remembers that a proposal was decided."""
+    async def _decided(self, proposal: TradingProposal) -> bool:
+        """Whether only the record, or what is on its way there, knows of a decision."""
         if self._ledger is None or not self.engine.may_have_forgotten(proposal):
             return False
         decision = decision_id(proposal)
-        return any(event.message_id == decision for event in events) or (
-            await self._ledger.contains(self.log, decision)
-        )
+        return decision in self._unrecorded or await self._ledger.contains(self.log, decision)
 
     def _snapshot(self, inputs: int) -> bytes | None:
         self._since_snapshot += inputs

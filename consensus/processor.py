@@ -50,7 +50,8 @@ class Processor:
 
     A transaction is worth its disk write only when it causes something: messages that cause
     nothing yet (a proposal before its votes) wait a moment for those that do, and commit with
-    them. While a transaction is on its way the next messages are read and decoded.
+    them. While a transaction is on its way the next messages are read and decoded, and handled
+    where `ahead` allows it.
 
     Parameters
     ----------
@@ -62,6 +63,9 @@ class Processor:
         Stream partitions to consume.
     last
         Streams that are handled only behind what stood on the others (see `Intake`).
+    ahead
+        Handle while the transaction before is on its way: for a handler that asks of nothing
+        that a commit changes. What was handled and can't commit is forgotten with the process.
     limit
         Messages that are read at once; a transaction takes in at most about twice as many.
     maximum_bytes
@@ -79,6 +83,7 @@ class Processor:
         sources: Sequence[Source],
         partition: int = 0,
         last: Sequence[Stream] = (),
+        ahead: bool = False,
         limit: int = 512,
         wait_ms: int = 200,
         maximum_bytes: int = MAXIMUM_MESSAGE_BYTES,
@@ -87,6 +92,7 @@ class Processor:
         self._handler = handler
         self._metrics = metrics
         self._group = group
+        self._ahead = ahead
         self._limit = limit
         self._most = maximum_bytes
         self._stop = asyncio.Event()
@@ -102,7 +108,7 @@ class Processor:
         self._recorder = Recorder(ledger, metrics, log=handler.log, partition=partition)
         self._relay = Relay(bus, self._recorder, metrics)
         self._work = Work()
-        self._arriving: asyncio.Task[Work] | None = None
+        self._recording: asyncio.Task[None] | None = None
         self._next_check = 0.0
         self._running = False
 
@@ -136,41 +142,34 @@ class Processor:
             _log.warning("stopped before its work was recorded", group=self._group)
         finally:
             self._running = False
-            if self._arriving is not None:
-                self._arriving.cancel()
-                await asyncio.gather(self._arriving, return_exceptions=True)
+            if self._recording is not None:
+                self._recording.cancel()
+                await asyncio.gather(self._recording, return_exceptions=True)
             await self._recorder.release()
 
     async def _step(self) -> None:
-        arrived = await self._next()
+        arrived = await self._read(_HOLD_MS if self._work.deliveries else None)
         if arrived.known:
             await self._bus.acknowledge(self._group, arrived.known)
+        if not self._ahead or not arrived.deliveries:
+            await self._recorded()
         await self._take_in(arrived)
         if self._work.is_due or len(self._work.deliveries) >= self._limit or not arrived.deliveries:
             await self._finish()
         now = asyncio.get_running_loop().time()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
+            await self._recorded()
             await self._relay.restore()
             await self._relay.mark()
 
     async def _drain(self) -> None:
         """Finish what is in hand."""
-        if self._arriving is not None and self._arriving.done():
-            await self._take_in(await self._next())
         await self._finish()
+        await self._recorded()
         await self._relay.mark()
 
-    async def _next(self) -> Work:
-        """Return what was read meanwhile, or read: not for long while work waits for more."""
-        if self._arriving is None:
-            return await self._read(_HOLD_MS if self._work.deliveries else None)
-        arriving = self._arriving
-        arrived = await arriving
-        self._arriving = None
-        return arrived
-
-    async def _read(self, wait_ms: int | None = None) -> Work:
+    async def _read(self, wait_ms: int | None) -> Work:
         """Read and decode; what can't be decoded becomes a dead letter."""
         deliveries, known = await self._intake.next(wait_ms)
         work = Work(deliveries=deliveries, known=known)
@@ -241,12 +240,22 @@ class Processor:
             await self._finish()
 
     async def _finish(self) -> None:
-        """Commit the work in hand, publish what it caused, acknowledge what it took in."""
+        """Begin to record the work in hand, behind that before it."""
         work, self._work = self._work, Work()
         if not work.deliveries:
             return
-        if self._arriving is None:
-            self._arriving = asyncio.create_task(self._read())
+        await self._recorded()
+        self._recording = asyncio.create_task(self._record(work))
+        await asyncio.sleep(0)  # its statement is on its way before anything else is read
+
+    async def _recorded(self) -> None:
+        """Wait until all that was finished is recorded and told."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            await recording
+
+    async def _record(self, work: Work) -> None:
+        """Commit work, publish what it caused, acknowledge what it took in."""
         offsets = offsets_of(work.deliveries)
         effects = work.all_effects()
         await self._write(effects, work, offsets)
@@ -305,5 +314,6 @@ class Processor:
         self._metrics.observe(Metric.STAGE_SECONDS, seconds, group=self._group, stage=stage)
 
     async def _recover(self) -> None:
+        await self._recorded()
         ledger = self._recorder.ledger
         await self._recorder.patiently(lambda: self._handler.recover(ledger))

@@ -153,6 +153,7 @@ class ConsensusService:
                 partition=partition,
                 sources=[(stream, partition) for stream in STREAMS],
                 last=[Stream.TIME],
+                ahead=True,
                 limit=settings.consensus.batch_messages,
                 maximum_bytes=settings.maximum_message_bytes,
             )

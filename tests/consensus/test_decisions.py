@@ -66,6 +66,7 @@ class Desk:
             group="consensus",
             sources=[(stream, 0) for stream in STREAMS],
             last=[Stream.TIME],
+            ahead=True,
             limit=4,
             wait_ms=10,
         )

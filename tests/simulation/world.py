@@ -272,6 +272,7 @@ class World:
                 partition=partition,
                 sources=[(stream, partition) for stream in STREAMS],
                 last=[Stream.TIME],
+                ahead=True,
                 limit=self.limit,
                 wait_ms=_WAIT_MS,
             )
