@@ -151,15 +151,18 @@ class Processor:
         arrived = await self._read(_HOLD_MS if self._work.deliveries else None)
         if arrived.known:
             await self._bus.acknowledge(self._group, arrived.known)
-        if not self._ahead or not arrived.deliveries:
+        if not self._ahead or self._recording is None or self._recording.done():
             await self._recorded()
+            await self._look_after_the_bus()
         await self._take_in(arrived)
         if self._work.is_due or len(self._work.deliveries) >= self._limit or not arrived.deliveries:
             await self._finish()
+
+    async def _look_after_the_bus(self) -> None:
+        """Now and then, between two transactions, publish again what the bus lost."""
         now = asyncio.get_running_loop().time()
         if now >= self._next_check:
             self._next_check = now + _CHECK_SECONDS
-            await self._recorded()
             await self._relay.restore()
             await self._relay.mark()
 
@@ -245,6 +248,7 @@ class Processor:
         if not work.deliveries:
             return
         await self._recorded()
+        await self._look_after_the_bus()
         self._recording = asyncio.create_task(self._record(work))
         await asyncio.sleep(0)  # its statement is on its way before anything else is read
 

@@ -6,7 +6,7 @@ import pytest
 
 from adapters.bus.memory import MemoryBus
 from adapters.ledger.memory import MemoryLedger
-from domain.errors import RecordUnavailable
+from domain.errors import Fenced, RecordUnavailable
 from domain.messages import encode
 from domain.ports.ledger import Commit, Log
 from domain.streams import Stream
@@ -151,3 +151,60 @@ async def test_the_published_mark_goes_with_the_next_commit_or_at_the_end(bus, l
     marks = [[i.sequence for i in c.published] for c in ledger.commits]
     assert marks[0] == []
     assert await ledger.unpublished(Log.DECISIONS, 0) == []
+
+
+class Slow(Counting):
+    """Commits once it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.let = asyncio.Event(), asyncio.Event()
+        self.replaced = False
+
+    async def commit(self, lease, commit):
+        self.begun.set()
+        await self.let.wait()
+        if self.replaced:
+            raise Fenced("another writes", next_step="stand by")
+        return await super().commit(lease, commit)
+
+
+async def test_what_is_handled_ahead_commits_behind_what_came_before(bus):
+    ledger, handler, second = Slow(), Recording(), asyncio.Event()
+    handler.before = lambda names: second.set() if "b" in names else None
+    async with processing(bus, ledger, handler, ahead=True):
+        await send(bus, "a")
+        await ledger.begun.wait()
+        await send(bus, "b")
+        await asyncio.wait_for(second.wait(), 10)  # while the first is on its way
+        assert not ledger.commits
+        ledger.let.set()
+        await finished(bus)
+    assert await recorded(ledger) == ["a", "b"]
+
+
+async def test_without_leave_nothing_is_handled_ahead(bus):
+    ledger, handler = Slow(), Recording()
+    handled: list[int] = []
+    handler.before = lambda _: handled.append(len(ledger.commits))
+    async with processing(bus, ledger, handler):
+        await send(bus, "a")
+        await ledger.begun.wait()
+        await send(bus, "b")
+        ledger.let.set()
+        await finished(bus)
+    assert handled == [0, 1]
+
+
+async def test_what_was_handled_ahead_of_a_lost_lease_never_commits(bus):
+    ledger, handler, second = Slow(), Recording(), asyncio.Event()
+    handler.before = lambda names: second.set() if "b" in names else None
+    with pytest.raises(Fenced):  # noqa: PT012 - raised at the end of the block
+        async with processing(bus, ledger, handler, ahead=True):
+            await send(bus, "a")
+            await ledger.begun.wait()
+            await send(bus, "b")
+            await asyncio.wait_for(second.wait(), 10)
+            ledger.replaced = True
+            ledger.let.set()
+    assert not ledger.commits
