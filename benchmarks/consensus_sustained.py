@@ -7,6 +7,7 @@ the CPU time of each is told, which other work on the machine changes less than 
 
 import asyncio
 import time
+from collections.abc import Callable
 from contextlib import suppress
 
 import psutil
@@ -31,7 +32,7 @@ from domain.voting import TradingProposal, Vote
 from tests.builders import at, proposal, votes
 
 _SECONDS = 60.0
-_WARM_UP_SECONDS = 10.0
+_REMEMBERED = 100_000  # decisions, at most: from there on the engine forgets as many as it makes
 _IN_FLIGHT, _TOGETHER = 4_000, 100
 _GOAL_RATE, _GOAL_BYTES = 5_000, 3_000
 _DECISIONS = (Stream.DECISIONS, 0)
@@ -53,7 +54,7 @@ def measure() -> list[Row]:
             figure="memory of the consensus after that",
             unit="MB",
             ours=grown[1],
-            beside=f"after the first {_WARM_UP_SECONDS:.0f} s",
+            beside=f"before, once {_REMEMBERED:,} decisions were remembered",
             theirs=grown[0],
         ),
         *(
@@ -89,10 +90,10 @@ async def _sustained(
             second, PrometheusMetrics(), group="gateway", sources=[], trims=[_DECISIONS], keep=1_000
         )
         keeping = asyncio.create_task(care.run())
-        await load.until(time.perf_counter() + _WARM_UP_SECONDS)
+        await load.until(lambda: load.heard >= _REMEMBERED)
         spent, before, heard = _cpu_seconds(), process.memory_info().rss, load.heard
         began = time.perf_counter()
-        await load.until(began + _SECONDS)
+        await load.until(lambda: time.perf_counter() >= began + _SECONDS)
         decided, seconds = load.heard - heard, time.perf_counter() - began
         after = process.memory_info().rss
         costs = {name: (s - spent[name]) / decided for name, s in _cpu_seconds().items()}
@@ -139,8 +140,8 @@ class _Load:
             )
         ]
 
-    async def until(self, moment: float) -> None:
-        while time.perf_counter() < moment:
+    async def until(self, done: Callable[[], bool]) -> None:
+        while not done():
             if self._sent - self.heard < _IN_FLIGHT:
                 await self._publish()
                 await self._hear(wait_ms=0)
