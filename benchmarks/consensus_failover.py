@@ -88,9 +88,10 @@ class _Decisions:
 
 @contextmanager
 def _consensus(settings: Settings) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a consensus with a state folder of its own, so that two may run."""
+    """Run a consensus with a state folder of its own, so that two may run; the keys are shared."""
     with tempfile.TemporaryDirectory() as home:
-        own = settings.model_copy(update={"home": Path(home)})
+        keys = settings.keys_folder or settings.home / "keys"
+        own = settings.model_copy(update={"home": Path(home), "keys_folder": keys})
         (spec,) = [s for s in process_specs(own) if s.name == CONSENSUS]
         process = subprocess.Popen(
             spec.command, env={**os.environ, **spec.environment}, stderr=subprocess.DEVNULL

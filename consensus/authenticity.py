@@ -32,6 +32,7 @@ class Window(NamedTuple):
     future: timedelta
 
 
+_PLACED = (Vote, TradingProposal)
 _NOBODY: frozenset[Producer] = frozenset()
 _WIDE = Window(past=timedelta.max, future=timedelta.max)
 
@@ -145,7 +146,7 @@ class Authenticity:
 
     def _misplaced(self, delivery: Delivery, message: Message) -> Refused | None:
         """Refuse what another partition decides: no proposal is decided twice."""
-        if not isinstance(message, Vote | TradingProposal):
+        if not isinstance(message, _PLACED):
             return None
         right = partition_of(message.symbol, self._partitions)
         if right == delivery.partition:

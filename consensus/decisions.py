@@ -1,6 +1,7 @@
 """The engine as a handler: recovered from the record, its decisions recorded and published."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -220,19 +221,25 @@ class DecisionHandler:
     async def committed(self, effects: Effects) -> None:
         """Count what is now on record."""
         now = time.perf_counter()
+        decided: Counter[tuple[str, str]] = Counter()
+        sides: Counter[tuple[str, bool]] = Counter()
         for event in effects.events:
             if isinstance(event, BreakerChanged):
                 self._metrics.count(Metric.BREAKER_CHANGES, agent=event.agent_id, state=event.after)
             if isinstance(event, ConsensusResult):
-                self._metrics.count(Metric.DECISIONS, outcome=event.outcome, reason=event.reason)
+                decided[event.outcome, event.reason] += 1
                 for vote in event.counted:
                     side = agreed(vote.score, event)
                     if side is not None:
-                        told = "yes" if side else "no"
-                        self._metrics.count(Metric.VOTES_AGREED, agent=vote.agent_id, agreed=told)
+                        sides[vote.agent_id, side] += 1
                 taken_in = self._taken_in.pop(event.proposal.proposal_id, None)
                 if taken_in is not None:
                     self._metrics.observe(Metric.DECISION_SECONDS, now - taken_in)
+        for (outcome, reason), count in decided.items():
+            self._metrics.count(Metric.DECISIONS, count, outcome=outcome, reason=reason)
+        for (agent, side), count in sides.items():
+            told = "yes" if side else "no"
+            self._metrics.count(Metric.VOTES_AGREED, count, agent=agent, agreed=told)
         self._metrics.gauge(Metric.OPEN_ROUNDS, len(self.engine.state.rounds))
         self._show_breakers()
 
@@ -258,7 +265,9 @@ class DecisionHandler:
 
     def _snapshot(self, inputs: int) -> bytes | None:
         self._since_snapshot += inputs
-        if self._since_snapshot < self._between:
+        # A snapshot holds all that is remembered: written too often it would cost more than
+        # the decisions, and read too seldom the journal behind it would delay recovery.
+        if self._since_snapshot < max(self._between, len(self.engine.state.decided)):
             return None
         self._since_snapshot = 0
         return self.engine.to_bytes()

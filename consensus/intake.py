@@ -11,7 +11,8 @@ Source = tuple[Stream, int]
 
 def position_order(position: str) -> tuple[int, ...]:
     """Return what positions of one partition compare by: ``9-2`` comes before ``10-0``."""
-    return tuple(int(part) for part in position.split("-"))
+    number, _, addition = position.partition("-")
+    return int(number), int(addition)
 
 
 class Intake:

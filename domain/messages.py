@@ -14,13 +14,14 @@ import msgspec
 
 from domain.errors import InvalidValue, MessageRefused, UnknownSchemaVersion
 from domain.refusals import Refusal, refusal_of
-from domain.seals import split
+from domain.seals import SEALED, split
 
 MAXIMUM_MESSAGE_BYTES = 1_000_000
 #: Years in which a message may have happened; arithmetic on them can't overflow.
 _FIRST_YEAR, _LAST_YEAR = 1900, 2199
 _LONGEST_SENTENCE = 300
 #: NUL is JSON, but no text of PostgreSQL; a backslash may itself be escaped.
+_BACKSLASH = ord("\\")  # a number is looked for five times as fast as bytes are
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 #: What decoders, a value's own checks and upcasters of malformed fields raise.
@@ -195,11 +196,13 @@ def decode(
     """
     if len(data) > maximum_bytes:
         raise _refused(Refusal.TOO_LONG, f"{len(data)} bytes exceed the limit of {maximum_bytes}.")
-    if b"\\u0000" in data and _NUL.search(data):
+    if _BACKSLASH in data and _NUL.search(data):
         raise _refused(Refusal.NUL_CHARACTER, "a text holds the character NUL.")
-    _, data = split(data)
+    if data.startswith(SEALED):
+        _, data = split(data)
+    decoder = _types.quick.get(likely) or _types.of_all()
     try:
-        message = (_types.quick.get(likely) or _types.of_all()).decode(data)
+        message = decoder.decode(data)
     except _UNDECODABLE:
         return _decode_by_header(data)  # which finds another version, or says what is wrong
     return message if message.schema_version == message.VERSION else _decode_by_header(data)

@@ -13,8 +13,8 @@ from domain.errors import InvalidValue
 PLACES = 9
 BILLIONTH = Decimal("1e-9")
 ZERO = Decimal(0)
-_TEN = Decimal(10)
 _LIMIT = Decimal(10**18)
+_LEAST = -_LIMIT
 BASIS_POINT = Decimal("0.0001")
 
 #: Own context, so that a caller's `decimal.getcontext()` can't change a result.
@@ -35,12 +35,12 @@ def canonical(value: Decimal | float | str) -> Decimal:
         If the value is not a finite number or is beyond 10**18.
     """
     try:
-        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+        number = _decimal(value)
     except InvalidOperation:
         raise InvalidValue(
             f"{value!r:.99} is not a number.", next_step="Send a finite decimal number."
         ) from None
-    if not number.is_finite() or not -_LIMIT < number < _LIMIT:
+    if not number.is_finite() or not _LEAST < number < _LIMIT:
         raise InvalidValue(
             f"{value!r:.99} is not a finite number below 10**18.",
             next_step="Send a finite decimal number.",
@@ -48,8 +48,16 @@ def canonical(value: Decimal | float | str) -> Decimal:
     rounded = _quantize(number, BILLIONTH)
     if not rounded:
         return ZERO  # never a negative one
+    if rounded.adjusted() < 1:  # below ten, so that it can't get an exponent
+        return _normalize(rounded)
     whole = _to_integral(rounded)  # which normalised could have an exponent
     return whole if whole == rounded else _normalize(rounded)
+
+
+def _decimal(value: Decimal | float | str) -> Decimal:
+    if type(value) is Decimal:
+        return value
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
 
 
 def positive(value: Decimal | float | str, name: str) -> Decimal:
@@ -109,7 +117,7 @@ def quotient(numerator: int, denominator: int) -> Decimal:
     `ratio` gives the same; this is its quick form for the voting rule.
     """
     rounded = _quantize(_divide(numerator, denominator), BILLIONTH)
-    if rounded < _TEN:
+    if rounded.adjusted() < 1:
         return _normalize(rounded)
     whole = _to_integral(rounded)  # which normalised could have an exponent
     return whole if whole == rounded else _normalize(rounded)

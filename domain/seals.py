@@ -15,15 +15,19 @@ gateway; they decide and trade anyway, so they would gain nothing by a forgery.
 
 import hmac
 from base64 import urlsafe_b64encode
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from typing import NamedTuple
 
 SECRET_BYTES = 32
 
-_MARK = b"seal "
+SEALED = b"seal "
+"""What every sealed message begins with."""
+
 _TAG_BYTES = 16
 _ID = slice(5, 13)
 _TAG = slice(14, 36)
+_END_OF_LINE = slice(36, 37)
 _BODY = 37
 
 
@@ -34,6 +38,7 @@ class Seal(NamedTuple):
     tag: bytes
 
 
+@lru_cache(maxsize=64)
 def key_id(secret: bytes) -> bytes:
     """Return the name of a key, which tells nothing of it: 8 hexadecimal digits."""
     return sha256(b"quorum key id" + secret).hexdigest()[:8].encode()
@@ -41,12 +46,12 @@ def key_id(secret: bytes) -> bytes:
 
 def seal(message: bytes, secret: bytes) -> bytes:
     """Return a message behind its seal."""
-    return b"%b%b %b\n%b" % (_MARK, key_id(secret), _tag(message, secret), message)
+    return b"%b%b %b\n%b" % (SEALED, key_id(secret), _tag(message, secret), message)
 
 
 def split(data: bytes) -> tuple[Seal | None, bytes]:
     """Return the seal, if there is one, and the message's own bytes; nothing is verified."""
-    if data[:5] != _MARK or data[_BODY - 1 : _BODY] != b"\n":
+    if not data.startswith(SEALED) or data[_END_OF_LINE] != b"\n":
         return None, data
     return Seal(data[_ID], data[_TAG]), data[_BODY:]
 

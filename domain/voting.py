@@ -158,7 +158,7 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
     veto: str = ""
 
     def __post_init__(self) -> None:
-        super().__post_init__()
+        Message.__post_init__(self)  # `super` takes longer, and there are many votes
         if self.risk_assessment:
             canonised = {name: canonical(value) for name, value in self.risk_assessment.items()}
             set_field(self, "risk_assessment", canonised)

@@ -57,7 +57,10 @@ class Follower:
             self._in_hand.extend(await self._arrived(limit, wait_ms))
         if not self._in_hand and time.monotonic() >= self._next_show:
             await self._show(after)
-        return [self._in_hand.popleft() for _ in range(min(limit, len(self._in_hand)))]
+        if len(self._in_hand) <= limit:
+            everything, self._in_hand = self._in_hand, deque()
+            return list(everything)
+        return [self._in_hand.popleft() for _ in range(limit)]
 
     async def close(self) -> None:
         """Close the connection."""

@@ -158,7 +158,7 @@ class Reader:
                 break
             attempts |= {position: times for position, _, _, times in rows}
             low = b"(" + rows[-1][0]
-        return list(deliveries_of(self._sources[key], there, attempts))
+        return deliveries_of(self._sources[key], there, attempts)
 
     async def _new(self, limit: int, wait_ms: int) -> list[Delivery]:
         if self._arriving is None:
@@ -185,14 +185,16 @@ class Reader:
 
 def deliveries_of(
     source: Source, items: Iterable[Any], attempts: Mapping[bytes, int] | None = None
-) -> Iterable[Delivery]:
+) -> list[Delivery]:
     """Return a stream's entries as the server tells of them; one that isn't ours has no bytes."""
     stream, partition = source
-    for position, fields in items:
-        yield Delivery(
+    return [
+        Delivery(
             stream=stream,
             partition=partition,
             position=position.decode(),
             data=fields[1] if fields[0] == FIELD else b"",
             attempts=attempts.get(position, 1) if attempts else 1,
         )
+        for position, fields in items
+    ]

@@ -47,33 +47,52 @@ number of the position before them, and the stream's length after.
 
 
 ADVANCE_GROUP = Script.of("""
-local key, group, position = KEYS[1], ARGV[1], ARGV[2]
-local function parts(id)
-    local number, addition = string.match(id, '^(%d+)-?(%d*)$')
-    return tonumber(number), tonumber(addition) or 0
-end
-for _, row in ipairs(redis.pcall('XINFO', 'GROUPS', key)) do
+local key, group, position, passed = KEYS[1], ARGV[1], ARGV[2], tonumber(ARGV[3])
+local function named(row)
     local found = {}
     for i = 1, #row, 2 do found[row[i]] = row[i + 1] end
+    return found
+end
+local function behind(one, other)
+    local number, addition = string.match(one, '^(%d+)-?(%d*)$')
+    local other_number, other_addition = string.match(other, '^(%d+)-?(%d*)$')
+    number, other_number = tonumber(number), tonumber(other_number)
+    if number ~= other_number then return number > other_number end
+    return (tonumber(addition) or 0) > (tonumber(other_addition) or 0)
+end
+local function entries_read(before)
+    if redis.call('EXISTS', key) == 0 then return 'ENTRIESREAD', 0 end
+    local stream = named(redis.call('XINFO', 'STREAM', key))
+    local added, first = stream['entries-added'], stream['first-entry']
+    if not behind(stream['last-generated-id'], position) then
+        return 'ENTRIESREAD', added
+    elseif first and behind(first[1], position) then
+        return 'ENTRIESREAD', added - stream['length']
+    elseif before and passed then
+        return 'ENTRIESREAD', before + passed
+    end
+end
+for _, row in ipairs(redis.pcall('XINFO', 'GROUPS', key)) do
+    local found = named(row)
     if found['name'] == group then
         if found['pending'] > 0 then
             redis.call('XGROUP', 'DESTROY', key, group)
             break
         end
-        local number, addition = parts(position)
-        local last_number, last_addition = parts(found['last-delivered-id'])
-        if number > last_number or (number == last_number and addition > last_addition) then
-            redis.call('XGROUP', 'SETID', key, group, position)
+        if behind(position, found['last-delivered-id']) then
+            local read = {entries_read(found['entries-read'])}
+            redis.call('XGROUP', 'SETID', key, group, position, unpack(read))
         end
         return
     end
 end
-redis.call('XGROUP', 'CREATE', key, group, position, 'MKSTREAM')
+redis.call('XGROUP', 'CREATE', key, group, position, 'MKSTREAM', entries_read())
 """)
 """Moves a group on to where its reader's record is, never back; makes it where there is none.
 
 What it held as pending is behind that position, and is forgotten. KEYS: the stream. ARGV: the
-group, the position.
+group, the position, and where it is known how many messages the group passes: with it the server
+tells the group's lag, which otherwise has to be counted message by message.
 """
 
 

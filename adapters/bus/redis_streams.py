@@ -175,8 +175,7 @@ class RedisBus:
                 delivery.position
             )
         if group in self._following:
-            last = {_key(*at): ids[-1] for at, ids in positions.items()}
-            await self._call(lambda: self._advance(group, last))
+            await self._call(lambda: self._advance(group, positions))
         elif positions:
             commands = [("XACK", _key(*at), group, *ids) for at, ids in positions.items()]
             for answer in await self._call(lambda: self._send(*commands)):
@@ -194,7 +193,7 @@ class RedisBus:
             answer = await self._call(lambda ms=block_ms: self._read(key, after or "0", limit, ms))
             if answer:
                 ((_, items),) = answer
-                return list(deliveries_of((stream, partition), items))
+                return deliveries_of((stream, partition), items)
             if remaining_ms == 0:
                 return []
 
@@ -246,10 +245,16 @@ class RedisBus:
                 self._readers[name] = Reader(self._open, group, consumer, sources, redeliver)
         return self._readers[name]
 
-    async def _advance(self, group: str, positions: Mapping[str, str]) -> None:
+    async def _advance(
+        self, group: str, finished: Mapping[tuple[Stream, int], Sequence[str]]
+    ) -> None:
         connection = await self._connected()
-        for key, position in positions.items():
-            await run_script(connection, ADVANCE_GROUP, key, group, position)
+        await asyncio.gather(
+            *(
+                run_script(connection, ADVANCE_GROUP, _key(*at), group, ids[-1], len(ids))
+                for at, ids in finished.items()
+            )
+        )
 
     async def _open(self) -> RedisConnection:
         return await open_connection(self._address)

@@ -8,7 +8,7 @@ ADVANCE = "SELECT ledger.advance(%s, %s, %s, %s, %s, %s, %b, %s)"
 EVENTS = """events AS (
     INSERT INTO ledger.events (log, partition, sequence, message_id, occurred_at, data, hash)
     SELECT %s, %s, %s + e.n, e.message_id, e.occurred_at, e.data, e.hash
-    FROM unnest(%s::text[], %s::timestamptz[], %b::bytea[], %b::bytea[])
+    FROM unnest(%s::text[], %s::timestamptz[], %s::bytea[], %s::bytea[])
         WITH ORDINALITY AS e (message_id, occurred_at, data, hash, n)
 )"""
 OFFSETS = """offsets AS (
@@ -28,7 +28,7 @@ OUTBOX = """outbox AS (
     INSERT INTO ledger.outbox
         (log, partition, stream, stream_partition, sequence, event_sequence, data)
     SELECT %s, %s, o.*
-    FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[], %b::bytea[]) AS o
+    FROM unnest(%s::text[], %s::integer[], %s::bigint[], %s::bigint[], %s::bytea[]) AS o
 )"""
 MOVE_OUTBOX_HEADS = """moved AS (
     INSERT INTO ledger.outbox_heads AS h

@@ -7,6 +7,7 @@ from zlib import crc32
 import psycopg
 
 from adapters.ledger import statements as parts
+from adapters.ledger.arrays import bigints, blobs, integers, moments, texts
 from adapters.ledger.journal import pack
 from adapters.ledger.stored import stored
 from domain.chain import link
@@ -140,6 +141,14 @@ class Writer:
             await self._connection.close()
             raise
 
+    async def read(self, query: LiteralString, parameters: Sequence[Any]) -> list[Any]:
+        """Return the rows of a query."""
+        try:
+            return await rows_of(self._connection, query, parameters)
+        except psycopg.OperationalError:
+            await self._connection.close()
+            raise
+
     async def close(self) -> None:
         """Give the lease up."""
         await self._connection.close()
@@ -170,10 +179,13 @@ class Writer:
         items, references = self._number(commit)
         written: list[_Statement] = []
         if commit.events:
-            ids = [event.message_id for event in commit.events]
-            moments = [event.occurred_at for event in commit.events]
-            kept = [stored(event, shortest=_LONG_EVENT) for event in data]
-            written.append((parts.EVENTS, (*own, self._sequence, ids, moments, kept, hashes)))
+            columns = (
+                texts([event.message_id for event in commit.events]),
+                moments([event.occurred_at for event in commit.events]),
+                blobs([stored(event, shortest=_LONG_EVENT) for event in data]),
+                blobs(hashes),
+            )
+            written.append((parts.EVENTS, (*own, self._sequence, *columns)))
         if commit.offsets:
             offsets = {(o.stream, o.partition): o.position for o in commit.offsets}
             written.append((parts.OFFSETS, (*own, *_columns(offsets))))
@@ -184,11 +196,19 @@ class Writer:
         marks = {(i.stream, i.partition): i.sequence for i in commit.published}
         written += self._forget(marks)
         if items:
-            rows = (
-                (i.stream, i.partition, i.sequence, n, None if n else encode(i.message))
-                for i, n in zip(items, references, strict=True)
+            columns = (
+                texts([item.stream for item in items]),
+                integers([item.partition for item in items]),
+                bigints([item.sequence for item in items]),
+                bigints(references),
+                blobs(
+                    [
+                        None if number else encode(item.message)
+                        for item, number in zip(items, references, strict=True)
+                    ]
+                ),
             )
-            written.append((parts.OUTBOX, (*own, *_transpose(rows))))
+            written.append((parts.OUTBOX, (*own, *columns)))
             last = {(i.stream, i.partition): i.sequence for i in items}
             both = [marks.pop(place, 0) for place in last]
             written.append((parts.MOVE_OUTBOX_HEADS, (*own, *_columns(last), both)))
@@ -251,6 +271,13 @@ class Writer:
                 next_step="Start the process again; it recovers from the log.",
             )
         return problem
+
+
+async def rows_of(
+    connection: psycopg.AsyncConnection, query: LiteralString, parameters: Sequence[Any]
+) -> list[Any]:
+    """Return the rows of a query, read in binary."""
+    return await (await connection.execute(query, parameters, binary=True)).fetchall()
 
 
 def fenced(log: str, partition: int) -> Fenced:

@@ -245,13 +245,14 @@ async def test_breakers_are_on_record_and_among_the_metrics():
     assert f'quorum_breaker_changes_total{{agent="{AGENTS[3]}",state="open"}} 1.0' in shown
 
 
+def delivered(batch) -> list[tuple[Delivery, Message]]:
+    return [
+        (Delivery(stream=Stream.VOTES, partition=0, position="", data=encode(m)), m) for m in batch
+    ]
+
+
 async def commit(handler: DecisionHandler, lease: Lease, ledger: MemoryLedger, batch, sequence):
-    effects = await handler.handle(
-        [
-            (Delivery(stream=Stream.VOTES, partition=0, position="", data=encode(m)), m)
-            for m in batch
-        ]
-    )
+    effects = await handler.handle(delivered(batch))
     committed = await ledger.commit(
         lease,
         Commit(
@@ -329,6 +330,19 @@ async def test_a_proposal_again_is_known_though_the_same_batch_decided_and_forgo
     await handler.recover(ledger)
     batch = [proposal(), *votes(), tick(3000), proposal(), *votes(), tick(3001)]
     assert await commit(handler, lease, ledger, batch, 0) == 1
+
+
+async def test_a_snapshot_is_written_the_less_often_the_more_it_holds():
+    handler = DecisionHandler(DEFAULTS, PrometheusMetrics(), inputs_between_snapshots=5)
+    written = []
+    for number in range(40):
+        name = f"p{number}"
+        effects = await handler.handle(delivered([proposal(name), *votes(name)]))
+        if effects.snapshot is not None:
+            written.append(number)
+    gaps = [after - before for before, after in pairwise(written)]
+    assert gaps == sorted(gaps)
+    assert (gaps[0], gaps[-1]) == (1, 8)
 
 
 async def test_a_vote_that_no_decoder_takes_is_journalled_as_the_engine_heard_it():

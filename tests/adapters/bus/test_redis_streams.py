@@ -105,6 +105,20 @@ async def test_the_lag_is_counted_where_the_server_does_not_know_it(
     assert await bus.backlog("g", *SOURCE) == Backlog(lag=4, pending=0)
 
 
+async def test_the_server_knows_the_lag_of_who_keeps_its_own_positions(
+    valkey, server, connect
+) -> None:
+    bus = connect(valkey.bus_url)
+    deliveries = await bus.consume("g", "c", [SOURCE], wait_ms=1, after={})
+    for number in range(1, 8):
+        await bus.publish(*SOURCE, tick(number), sequence=number)
+    deliveries = await bus.consume("g", "c", [SOURCE], after={})
+    for finished, lag in ((deliveries[:2], 5), (deliveries[2:3], 4), (deliveries[3:], 0)):
+        await bus.acknowledge("g", finished)
+        (row,) = await server.xinfo_groups("quorum:votes:0")
+        assert row["lag"] == lag
+
+
 async def test_trimmed_deliveries_are_forgotten(valkey, server, connect) -> None:
     bus = connect(valkey.bus_url)
     await bus.publish(*SOURCE, tick(1), sequence=1)
