@@ -32,8 +32,7 @@ class StressCorrelation(NamedTuple):
     calm, stressed
         Outside and inside the market's worst days.
     explained
-        What the stressed days would show if only volatility rose, and no bond tightened (Forbes &
-        Rigobon, 2002).
+        What the stressed days would show by their selection alone, if no bond tightened.
     breakdown
         Stressed less explained; above 0 diversification fails where it is needed.
     days
@@ -116,8 +115,10 @@ def weighted_correlation(returns: Floats, decay: float = CORRELATION_DECAY) -> F
 def stress_correlation(returns: Floats, share: float = 0.1) -> StressCorrelation:
     """Compare correlations on the worst days of the equally weighted market with the others.
 
-    Conditioning on a bad market raises the measured correlation even where nothing else changed;
-    `explained` is that part.
+    Choosing days by the market changes the measured correlation even where nothing else did
+    (Forbes & Rigobon, 2002): days within a narrow tail show less of the common movement.
+    `explained` is what remains by Aitken's (1934) selection formula, exact for elliptical returns
+    of one volatility.
 
     Parameters
     ----------
@@ -136,13 +137,22 @@ def stress_correlation(returns: Floats, share: float = 0.1) -> StressCorrelation
             f"{stressed_days} stressed days of {returns.shape[1]} assets show no break-down.",
             next_step="Give two assets and at least a hundred days.",
         )
-    market = (returns / np.maximum(returns.std(axis=0), _STILL)).mean(axis=1)
+    scaled = _standardised(returns)
+    market = scaled.mean(axis=1)
     order = np.argsort(market, kind="stable")
-    stressed, calm = returns[order[:stressed_days]], returns[order[stressed_days:]]
-    found, usual = (_mean_off_diagonal(sample_correlation(part)) for part in (stressed, calm))
-    # How much wider the stressed days are than the calm ones in the factor that was sorted by.
-    wider = float(market[order[:stressed_days]].var() / market[order[stressed_days:]].var()) - 1.0
-    explained = usual * sqrt((1.0 + wider) / (1.0 + wider * usual**2))
+    worst = order[:stressed_days]
+    found, usual = (
+        _mean_off_diagonal(sample_correlation(scaled[part]))
+        for part in (worst, order[stressed_days:])
+    )
+    variance = float(market.var())
+    selected = scaled.T @ scaled / len(scaled)
+    if variance > _STILL:
+        slopes = scaled.T @ market / len(scaled)
+        kept = float(market[worst].var()) / variance
+        selected = selected - (1.0 - kept) * np.outer(slopes, slopes) / variance
+    deviations = np.sqrt(np.maximum(np.diag(selected), _STILL))
+    explained = _mean_off_diagonal(_unit_diagonal(selected / np.outer(deviations, deviations)))
     return StressCorrelation(usual, found, explained, found - explained, stressed_days)
 
 

@@ -14,6 +14,8 @@ from agents.risk_manager.value_at_risk import Contributions, TailRisk, check_lev
 from domain.errors import InvalidValue
 
 _NORMAL = NormalDist()
+#: Deviations beyond which one outcome in a thousand million lies: no tail is asked for there.
+_FARTHEST = 6.0
 #: Degrees of freedom that are tried: below the first variances don't settle, the last is normal.
 _DEGREES = np.geomspace(2.2, 200.0, 60)
 
@@ -98,18 +100,11 @@ def cornish_fisher(
 
 
 def _rises_beyond(z: float, s: float, k: float) -> bool:
-    """Whether the expansion rises everywhere from `z` on: a convex or falling parabola does not."""
-    a = k / 8 - s**2 / 6
-    b = s / 3
-    c = 1 - k / 8 + 5 * s**2 / 36
-
-    def slope(x: float) -> float:
-        return a * x * x + b * x + c
-
-    if a < 0 or (a == 0 and b < 0):
-        return False
-    lowest = -b / (2 * a) if a > 0 else z
-    return slope(max(z, lowest)) > 0 and slope(z) > 0
+    """Whether the expansion rises from `z` on, as far as probability is worth mentioning."""
+    a, b, c = k / 8 - s**2 / 6, s / 3, 1 - k / 8 + 5 * s**2 / 36
+    turning = -b / (2 * a) if a else z
+    places = [z, _FARTHEST, min(max(turning, z), _FARTHEST)]
+    return all(a * x * x + b * x + c > 0 for x in places)
 
 
 def t_quantile(level: float, degrees_of_freedom: float) -> float:
