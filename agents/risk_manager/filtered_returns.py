@@ -27,10 +27,10 @@ class FilteredReturns(NamedTuple):
     Parameters
     ----------
     standardised
-        Returns over the volatility that was expected for their day; the first `START_DAYS` days
-        are left out. Zero where an asset has not moved yet.
+        Returns over the filter's volatility for their day; the first `START_DAYS` days are left
+        out. Zero where an asset has not moved yet.
     expected
-        That volatility, one row per row of `standardised`.
+        The volatility that was expected for the day, one row per row of `standardised`.
     next_volatility
         What is expected for the day after the last, per asset.
     """

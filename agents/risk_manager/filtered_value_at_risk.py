@@ -49,7 +49,8 @@ def backtest(weights: Floats, returns: Floats, filtered: FilteredReturns) -> Bac
     weights
         Fraction of equity per asset, as held now.
     returns
-        The days × assets that `filtered` was made from.
+        The days × assets that `filtered` was made from; its `expected` are the forecasts that
+        are put to the test.
     """
     window = min(WINDOW, len(filtered.standardised) - TESTED_DAYS)
     if window < FEWEST_SCENARIOS:
@@ -63,7 +64,7 @@ def backtest(weights: Floats, returns: Floats, filtered: FilteredReturns) -> Bac
     came = -(returns[-TESTED_DAYS:] @ weights)
 
     # A loss is beyond the forecast where too few scenarios reach it: no quantile is sought.
-    reaching = (simulated >= came[:, None]).sum(axis=1)
+    reaching = np.count_nonzero(simulated >= came[:, None], axis=1)
     exceptions = reaching <= window - 1 - quantile_index(window, LEVEL)
     deep = np.flatnonzero(reaching <= window - 1 - quantile_index(window, SHORTFALL_LEVEL))
     # Only days beyond the forecast enter the test of expected shortfall.

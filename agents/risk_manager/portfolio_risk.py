@@ -7,12 +7,19 @@ from math import exp, sqrt
 import numpy as np
 
 from agents.assessment import Abstention, Case
+from agents.indicators import FEATURE_NAMES
 from agents.model import Model
-from agents.price_history import Floats
+from agents.price_history import Floats, Microseconds
 from agents.risk_manager.correlation import shrunk_correlation
 from agents.risk_manager.exposure_limits import Limit
 from agents.risk_manager.filtered_returns import FilteredReturns, filter_returns
-from agents.risk_manager.filtered_value_at_risk import DAYS, LEVEL, WINDOW, filtered_value_at_risk
+from agents.risk_manager.filtered_value_at_risk import (
+    DAYS,
+    LEVEL,
+    TESTED_DAYS,
+    WINDOW,
+    filtered_value_at_risk,
+)
 from agents.risk_manager.parametric_value_at_risk import normal
 from agents.risk_manager.portfolio_exposure import (
     UNCLASSIFIED,
@@ -27,6 +34,8 @@ from agents.risk_manager.value_at_risk import TailRisk
 FEWEST_DAYS = 40
 #: Symbols up to which a portfolio is measured: their correlations have to fit into memory.
 MOST_SYMBOLS = 2_000
+#: Bars of its own that a symbol may have between the tested days, when others did not trade.
+_OWN_DAYS = 10
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,8 @@ class RiskInputs:
     returns
         Simple daily returns, days that all traded × symbols, newest last.
     filtered
-        The same, standardised by their expected volatility.
+        The same, standardised by their exponentially weighted volatility. What is expected for
+        the days of the back-test, and for tomorrow, is the model's forecast.
     correlation
         Shrunk, of the newest standardised returns.
     volatilities
@@ -87,21 +97,48 @@ def risk_inputs(model: Model, case: Case, weights: Mapping[str, float]) -> RiskI
     for symbol in symbols:
         if symbol not in forecasts:
             return Abstention(f"history of {symbol} is too short for a volatility forecast")
-    returns = case.view.returns(symbols, case.at, DAYS)
+    times, returns = case.view.dated_returns(symbols, case.at, DAYS)
     if len(returns) < FEWEST_DAYS:
         return Abstention(f"only {len(returns)} common days of returns, {FEWEST_DAYS} needed")
     if not np.isfinite(returns).all():
         return Abstention("a past return is not finite")
     filtered = filter_returns(returns)
+    tomorrow = np.array([forecasts[symbol] for symbol in symbols])
+    expected = _past_forecasts(model, case, symbols, times, filtered.expected)
+    filtered = filtered._replace(expected=expected, next_volatility=tomorrow)
     return RiskInputs(
         symbols=tuple(symbols),
         returns=returns,
         filtered=filtered,
         correlation=shrunk_correlation(filtered.standardised[-WINDOW:]).correlation,
-        volatilities=np.array([forecasts[symbol] for symbol in symbols]),
+        volatilities=tomorrow,
         daily_values={symbol: _daily_value(case, symbol) for symbol in symbols},
         betas=_betas(case, symbols),
     )
+
+
+def _past_forecasts(
+    model: Model, case: Case, symbols: list[str], times: Microseconds, expected: Floats
+) -> Floats:
+    """Return `expected` with the model's forecasts on the days of the back-test.
+
+    A forecast stands for the day after its bar. Where features were not known, what the filter
+    expected remains.
+    """
+    tested = min(TESTED_DAYS, len(expected))
+    days, result = times[-tested:], expected.copy()
+    columns = [FEATURE_NAMES.index(name) for name in model.specification.inputs]
+    rows = np.full((len(symbols), tested, len(columns)), np.nan)
+    for place, symbol in enumerate(symbols):
+        bars, features = case.view.past_features(symbol, case.at, tested + _OWN_DAYS)
+        at = np.searchsorted(bars, days)
+        known = np.append(bars, -1)[at] == days
+        rows[place, known] = features[at[known]][:, columns]
+    known = np.isfinite(rows).all(axis=2).T
+    if known.any():
+        log_variance = model.predict(rows.transpose(1, 0, 2)[known])[:, 0]
+        result[-tested:][known] = np.exp(0.5 * log_variance)
+    return result
 
 
 def _daily_value(case: Case, symbol: str) -> float:
@@ -130,9 +167,9 @@ def deviation(weights: Floats, inputs: RiskInputs) -> float:
 def worst_risk(weights: Floats, inputs: RiskInputs) -> TailRisk:
     """Return the larger of two 99 % VaRs and of their expected shortfalls, at least 0.
 
-    Filtered historical simulation, which knows tails, and the normal one at the model's
-    forecasts, which knows tomorrow best. The larger is exceeded on no day on which the
-    filtered one isn't, so the back-test of that one bounds it.
+    Filtered historical simulation at the model's forecasts, and the normal one at the same,
+    for tails thinner than they may be. The larger is exceeded only on days on which the filtered
+    one is, so the back-test of that one bounds it.
     """
     volatility = deviation(weights, inputs)
     if volatility == 0.0:

@@ -203,7 +203,7 @@ def reliability(zone: Zone, exceptions: int) -> float:
 
 def _exceptions(exceptions: Sequence[float] | NDArray[np.bool_] | Floats) -> NDArray[np.bool_]:
     values = np.asarray(exceptions, dtype=np.float64)
-    if values.ndim != 1 or not np.isin(values, (0.0, 1.0)).all():
+    if values.ndim != 1 or not ((values == 0.0) | (values == 1.0)).all():
         raise InvalidValue(
             "Exceptions are one series of 0 and 1.", next_step="Drop the days with gaps."
         )

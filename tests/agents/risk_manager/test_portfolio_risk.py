@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import numpy as np
+import polars as pl
 import pytest
 
 from agents.assessment import Abstention, Case
@@ -41,6 +42,22 @@ def test_forecasts_and_history_are_those_known_at_the_proposal(inputs, case, unt
     newest = case.view.history("AAA", until)
     usual = np.exp(np.log(newest.volume[-20:]).mean()) * newest.close[-1]
     assert inputs.daily_values["AAA"] == pytest.approx(usual)
+
+
+def test_the_back_test_holds_the_models_own_forecasts_against_what_came(
+    inputs, case, trained_risk, view, features
+):
+    learned = risk_inputs(trained_risk.model, case, weights_after(case.proposal))
+    for found, model in ((inputs, None), (learned, trained_risk.model)):
+        for place, symbol in enumerate(found.symbols):
+            known = features.filter((pl.col("symbol") == symbol) & (pl.col("timestamp") < case.at))
+            # The last return ends on the last bar, so its forecast was made on the one before.
+            row = known.row(-2, named=True)
+            expected = np.exp(row["log_volatility_ewma"])
+            if model is not None:
+                expected = np.exp(0.5 * model.predict(model.inputs_of(row)[None])[0, 0])
+            assert found.filtered.expected[-1, place] == pytest.approx(expected, rel=1e-5)
+    assert (learned.filtered.expected[-200:] != inputs.filtered.expected[-200:]).mean() > 0.9
 
 
 def test_the_worse_of_two_risks_counts(inputs, case):
@@ -88,11 +105,11 @@ def test_what_lacks_history_is_an_abstention(model, case, view, limits, proposal
 
 
 def test_two_common_days_and_a_gap_are_abstentions(model, case, monkeypatch):
-    two = case.view.returns(["AAA"], case.at, 2)
-    monkeypatch.setattr(case.view, "returns", lambda *_: two)
+    two = case.view.dated_returns(["AAA"], case.at, 2)
+    monkeypatch.setattr(case.view, "dated_returns", lambda *_: two)
     assert "only 2 common days" in risk_inputs(model, case, {"AAA": 0.1}).reason
-    gap = np.full((100, 1), np.nan)
-    monkeypatch.setattr(case.view, "returns", lambda *_: gap)
+    gap = np.arange(100), np.full((100, 1), np.nan)
+    monkeypatch.setattr(case.view, "dated_returns", lambda *_: gap)
     assert "not finite" in risk_inputs(model, case, {"AAA": 0.1}).reason
 
 
