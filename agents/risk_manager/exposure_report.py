@@ -79,9 +79,7 @@ def exposure_report(weights: dict[str, float], inputs: RiskInputs, case: Case) -
         factors=factor_exposures(vector * inputs.volatilities, inputs.correlation),
         concentration=concentration(weights),
         liquidation_days=days_to_sell(weights, inputs, case),
-        clusters=cluster_exposures(
-            weights, inputs.symbols, inputs.correlation, case.limits.cluster_correlation
-        ),
+        clusters=cluster_exposures(weights, inputs.clusters),
         stress=stress_correlation(inputs.returns) if stressed else None,
         limits=utilisation(risk_figures(weights, risk, inputs, case), case.limits),
     )

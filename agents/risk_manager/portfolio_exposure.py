@@ -1,12 +1,11 @@
 """What a portfolio is exposed to: gross and net, sectors, factors, beta, names, days to sell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
 
 from agents.price_history import Floats
-from agents.risk_manager.correlation import clusters
 from domain.errors import InvalidValue
 
 #: Sector of a symbol that has none.
@@ -153,15 +152,8 @@ def liquidation_days(
 
 
 def cluster_exposures(
-    weights: Mapping[str, float],
-    symbols: Sequence[str],
-    correlation: Floats,
-    threshold: float,
+    weights: Mapping[str, float], groups: Iterable[tuple[str, ...]]
 ) -> list[Cluster]:
-    """Return the groups of correlated symbols with their gross exposure, largest first."""
-    found = [
-        Cluster(names, sum(abs(weights.get(name, 0.0)) for name in names))
-        for group in clusters(correlation, threshold)
-        if (names := tuple(symbols[i] for i in group))
-    ]
+    """Return groups of correlated symbols with their gross exposure, largest first."""
+    found = [Cluster(names, sum(abs(weights.get(name, 0.0)) for name in names)) for names in groups]
     return sorted(found, key=lambda cluster: (-cluster.gross, cluster.symbols))

@@ -10,7 +10,7 @@ from agents.assessment import Abstention, Case
 from agents.indicators import FEATURE_NAMES
 from agents.model import Model
 from agents.price_history import Floats, Microseconds
-from agents.risk_manager.correlation import shrunk_correlation
+from agents.risk_manager.correlation import clusters, shrunk_correlation
 from agents.risk_manager.exposure_limits import Limit
 from agents.risk_manager.filtered_returns import FilteredReturns, filter_returns
 from agents.risk_manager.filtered_value_at_risk import (
@@ -51,6 +51,8 @@ class RiskInputs:
         the days of the back-test, and for tomorrow, is the model's forecast.
     correlation
         Shrunk, of the newest standardised returns.
+    clusters
+        Groups of symbols that move together.
     volatilities
         The model's forecasts of daily volatility.
     daily_values
@@ -63,6 +65,7 @@ class RiskInputs:
     returns: Floats
     filtered: FilteredReturns
     correlation: Floats
+    clusters: list[tuple[str, ...]]
     volatilities: Floats
     daily_values: Mapping[str, float]
     betas: Floats | None
@@ -106,11 +109,16 @@ def risk_inputs(model: Model, case: Case, weights: Mapping[str, float]) -> RiskI
     tomorrow = np.array([forecasts[symbol] for symbol in symbols])
     expected = _past_forecasts(model, case, symbols, times, filtered.expected)
     filtered = filtered._replace(expected=expected, next_volatility=tomorrow)
+    correlation = shrunk_correlation(filtered.standardised[-WINDOW:]).correlation
     return RiskInputs(
         symbols=tuple(symbols),
         returns=returns,
         filtered=filtered,
-        correlation=shrunk_correlation(filtered.standardised[-WINDOW:]).correlation,
+        correlation=correlation,
+        clusters=[
+            tuple(symbols[place] for place in group)
+            for group in clusters(correlation, case.limits.cluster_correlation)
+        ],
         volatilities=tomorrow,
         daily_values={symbol: _daily_value(case, symbol) for symbol in symbols},
         betas=_betas(case, symbols),
@@ -192,9 +200,7 @@ def risk_figures(
     held = weights.get(symbol, 0.0)
     sectors = sector_exposures(weights, limits.sectors)
     sectors.pop(UNCLASSIFIED, None)
-    together = cluster_exposures(
-        weights, inputs.symbols, inputs.correlation, limits.cluster_correlation
-    )
+    together = cluster_exposures(weights, inputs.clusters)
     figures = {
         Limit.POSITION_FRACTION: abs(held),
         Limit.GROSS_EXPOSURE: sum(map(abs, weights.values())),

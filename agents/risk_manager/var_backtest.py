@@ -128,11 +128,9 @@ def independence(
     return LikelihoodRatio(statistic, _chi_square_tail(statistic, 1))
 
 
-def conditional_coverage(
-    exceptions: Sequence[float] | NDArray[np.bool_] | Floats, share: float
-) -> LikelihoodRatio:
+def conditional_coverage(covered: Coverage, apart: LikelihoodRatio) -> LikelihoodRatio:
     """Test both at once: as often as promised, and independent (χ², two degrees)."""
-    statistic = coverage(exceptions, share).statistic + independence(exceptions).statistic
+    statistic = covered.statistic + apart.statistic
     return LikelihoodRatio(statistic, _chi_square_tail(statistic, 2))
 
 

@@ -86,7 +86,7 @@ def test_days_to_sell_by_hand():
 
 
 def test_clusters_come_with_their_gross_largest_first():
-    found = cluster_exposures(WEIGHTS, ("AAA", "BBB", "CCC"), CORRELATION, 0.8)
+    found = cluster_exposures(WEIGHTS, [("CCC",), ("AAA", "BBB")])
     assert [cluster.symbols for cluster in found] == [("AAA", "BBB"), ("CCC",)]
     assert [cluster.gross for cluster in found] == pytest.approx([0.5, 0.1])
 

@@ -18,6 +18,7 @@ def made(returns):
         returns=returns,
         filtered=filtered,
         correlation=np.eye(len(symbols)),
+        clusters=[],
         volatilities=filtered.next_volatility,
         daily_values=dict.fromkeys(symbols, 1e6),
         betas=None,

@@ -77,17 +77,18 @@ def test_christoffersen_by_the_likelihoods_of_its_markov_chain():
     assert (counts[1, 1], counts[0, 1]) == (3, 3)
     assert found.statistic == pytest.approx(expected)
     assert found.p_value == pytest.approx(stats.chi2.sf(expected, 1))
-    together = conditional_coverage(hits, 0.01)
+    together = conditional_coverage(coverage(hits, 0.01), found)
     assert together.statistic == pytest.approx(expected + coverage(hits, 0.01).statistic)
     assert together.p_value == pytest.approx(stats.chi2.sf(together.statistic, 2))
 
 
 @given(HITS)
 def test_statistics_are_never_negative_and_the_whole_is_the_sum(hits):
-    alone, apart = coverage(np.array(hits), 0.05).statistic, independence(np.array(hits)).statistic
-    assert alone >= 0
-    assert apart >= 0
-    assert conditional_coverage(np.array(hits), 0.05).statistic == pytest.approx(alone + apart)
+    covered, apart = coverage(np.array(hits), 0.05), independence(np.array(hits))
+    assert covered.statistic >= 0
+    assert apart.statistic >= 0
+    both = conditional_coverage(covered, apart)
+    assert both.statistic == pytest.approx(covered.statistic + apart.statistic)
 
 
 def test_exceptions_in_a_row_are_caught_though_their_number_is_right():
