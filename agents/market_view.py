@@ -7,6 +7,7 @@ from datetime import datetime
 import numpy as np
 import polars as pl
 
+from agents.feature_rows import FeatureRows
 from agents.indicators import FEATURE_NAMES, compute_latest
 from agents.price_history import (
     Floats,
@@ -69,6 +70,7 @@ class MarketView:
         self._bar_times: dict[str, dict[str, int]] = {}
         self._features: dict[tuple[str, int], dict[str, float]] = {}
         self._prepared: dict[tuple[str, int], Floats] = {}
+        self._rows: dict[str, FeatureRows] = {}
         self._arrived = asyncio.Condition()
 
     @property
@@ -94,6 +96,7 @@ class MarketView:
             for symbol, headline in news.select("symbol", "headline").iter_rows():
                 self._headlines.setdefault(symbol, set()).add(headline)
         self._features.clear()
+        self._rows.clear()
         self._prepared = {}
         if features is not None:
             values = features.select(FEATURE_NAMES).to_numpy()
@@ -203,14 +206,37 @@ class MarketView:
             )
         return self._features[key]
 
+    def past_features(
+        self, symbol: str, before: datetime, count: int
+    ) -> tuple[Microseconds, Floats]:
+        """Return the newest `count` bars' times and features (rows × `FEATURE_NAMES`).
+
+        Only bars strictly before `before` are read.
+        """
+        history = self.history(symbol, before, inclusive=False)
+        return self._rows.setdefault(symbol, FeatureRows()).newest(
+            history,
+            count,
+            self._news.get(symbol, NO_NEWS),
+            lambda time: self._prepared.get((symbol, time)),
+        )
+
     def returns(self, symbols: list[str], before: datetime, days: int) -> Floats:
         """Return simple daily returns (days × symbols) on the days that all `symbols` traded.
 
         Only bars strictly before `before` are read; at most the newest `days` rows come back.
         """
+        return self.dated_returns(symbols, before, days)[1]
+
+    def dated_returns(
+        self, symbols: list[str], before: datetime, days: int
+    ) -> tuple[Microseconds, Floats]:
+        """As `returns`, with the close instant that each return is counted from."""
         histories = [self.history(s, before, inclusive=False).last(days + 1) for s in symbols]
         common = histories[0].times
         for history in histories[1:]:
-            common = np.intersect1d(common, history.times, assume_unique=True)
-        closes = np.column_stack([h.close[np.isin(h.times, common)] for h in histories])
-        return closes[1:] / closes[:-1] - 1.0
+            # Most symbols trade on the same days, and then nothing is to be sorted out.
+            if not np.array_equal(common, history.times):
+                common = np.intersect1d(common, history.times, assume_unique=True)
+        closes = np.column_stack([h.close[np.searchsorted(h.times, common)] for h in histories])
+        return common[:-1], closes[1:] / closes[:-1] - 1.0

@@ -27,6 +27,7 @@ BENCHMARKS = (
     "vote_latency",
     "stored_decisions",
     "seal_cost",
+    "risk",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

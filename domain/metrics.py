@@ -138,6 +138,11 @@ class Metric(Enum):
         "Share of an agent's verdicts that proved right since its start.",
         ("agent",),
     )
+    RISK_BACKTEST_ZONE = MetricSpec(
+        "quorum_value_at_risk_backtest_zone",
+        "gauge",
+        "Back-test of the value at risk behind the last risk vote: 0 green, 1 yellow, 2 red.",
+    )
     PROPOSALS = MetricSpec("quorum_proposals_total", "counter", "Proposals made.", ("action",))
     INPUT_TIMEOUTS = MetricSpec(
         "quorum_input_timeouts_total",

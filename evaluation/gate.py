@@ -12,12 +12,12 @@ from enum import StrEnum
 import msgspec
 import numpy as np
 
+from agents.risk_manager.var_backtest import coverage
 from domain.messages import Value
 from domain.voting import AgentId
 from evaluation.arrays import Series, finite
 from evaluation.calibration import brier_score, measure_interval
 from evaluation.significance import hac_interval
-from evaluation.skill import kupiec
 
 #: Kupiec's test is failed below this p-value.
 COVERAGE_P_VALUE = 0.05
@@ -197,7 +197,11 @@ def coverage_check(breached: Mapping[str, Series], level: float) -> Check:
         Promised share of such days (0.05 for 95 %).
     """
     threshold = f"p ≥ {COVERAGE_P_VALUE}"
-    found = {symbol: kupiec(days, level) for symbol, days in breached.items() if len(days)}
+    found = {
+        symbol: coverage(finite(days, "breaches"), level)
+        for symbol, days in breached.items()
+        if len(days)
+    }
     if not found:
         return _check("coverage", None, threshold, CheckOutcome.INCONCLUSIVE, "There are no days.")
     worst = min(found, key=lambda symbol: found[symbol].p_value)

@@ -5,24 +5,13 @@ smaller-is-better; skill is incumbent loss minus candidate loss, so positive ski
 candidate is better.
 """
 
-import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 import numpy as np
 
 from domain.errors import InvalidValue
 from evaluation.arrays import Floats, Series, finite, same_length
-
-
-class Coverage(NamedTuple):
-    """Kupiec's test: breaches seen and expected, likelihood ratio (χ², one degree), p-value."""
-
-    breaches: int
-    expected: float
-    statistic: float
-    p_value: float
 
 
 def squared_error(probabilities: Series, outcomes: Series) -> Floats:
@@ -47,28 +36,3 @@ def paired_skill(
     instants = np.array([t.timestamp() for t in timestamps])
     _, where = np.unique(instants, return_inverse=True)
     return np.bincount(where, weights=old - new) / np.bincount(where)
-
-
-def kupiec(breached: Series, level: float) -> Coverage:
-    """Test whether value at risk is exceeded as often as promised (Kupiec, 1995).
-
-    `breached` has 1 for each day whose loss exceeded it and 0 for the others; `level` is the
-    promised share (0.05 for 95 %). The p-value is NaN for empty input.
-    """
-    if not 0 < level < 1:
-        raise InvalidValue(f"Level {level} is not a probability.", next_step="Use 0.05 for 95 %.")
-    days = finite(breached, "breaches")
-    n, x = len(days), int(np.count_nonzero(days))
-    if n == 0:
-        return Coverage(0, 0.0, math.nan, math.nan)
-    rate = x / n
-    statistic = 2 * (_log_likelihood(x, n, rate) - _log_likelihood(x, n, level))
-    statistic = max(0.0, statistic)
-    return Coverage(x, n * level, statistic, math.erfc(math.sqrt(statistic / 2)))
-
-
-def _log_likelihood(breaches: int, observations: int, rate: float) -> float:
-    calm = observations - breaches
-    return (breaches * math.log(rate) if breaches else 0.0) + (
-        calm * math.log1p(-rate) if calm else 0.0
-    )

@@ -1,70 +1,60 @@
-"""How much of each limit a portfolio uses, and the largest position that the limits allow."""
+"""The hard limits: how much of each a portfolio uses, and which of them a trade breaches."""
 
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import NamedTuple
 
-from agents.risk_manager.value_at_risk import ValueAtRisk
 from domain.settings import TradingSettings
 
 
+class Limit(StrEnum):
+    """What is limited; a veto carries one of these names."""
+
+    POSITION_FRACTION = "position_fraction"
+    GROSS_EXPOSURE = "gross_exposure"
+    SECTOR_EXPOSURE = "sector_exposure"
+    CLUSTER_EXPOSURE = "cluster_exposure"
+    BETA = "beta"
+    LIQUIDATION_DAYS = "liquidation_days"
+    VALUE_AT_RISK = "value_at_risk"
+    EXPECTED_SHORTFALL = "expected_shortfall"
+
+
 class Utilisation(NamedTuple):
-    """Each figure divided by its limit; 1 is the limit itself."""
+    """A figure, its limit, and their quotient; 1 is the limit itself."""
 
-    position_fraction: float
-    gross_exposure: float
-    value_at_risk: float
-
-    @property
-    def binding(self) -> str:
-        """Name of the limit that is used most."""
-        return max(self._fields, key=lambda name: getattr(self, name))
-
-    @property
-    def highest(self) -> float:
-        """The largest utilisation."""
-        return max(self)
+    figure: float
+    limit: float
+    share: float
 
 
 def utilisation(
-    weights: dict[str, float], symbol: str, risk: ValueAtRisk | None, limits: TradingSettings
-) -> Utilisation:
-    """Return how much of the limits a portfolio with these weights uses."""
-    gross = sum(abs(weight) for weight in weights.values())
-    return Utilisation(
-        position_fraction=abs(weights.get(symbol, 0.0)) / float(limits.maximum_position_fraction),
-        gross_exposure=gross / float(limits.maximum_gross_exposure),
-        value_at_risk=(risk.worst if risk else 0.0) / float(limits.maximum_value_at_risk),
-    )
-
-
-class PositionSize(NamedTuple):
-    """The largest trade, as a fraction of equity, and the limit that binds."""
-
-    fraction: float
-    binding: str
-
-
-def position_size(
-    weights: dict[str, float],
-    symbol: str,
-    *,
-    daily_volatility: float,
-    daily_volume_value: float,
-    equity: float,
-    limits: TradingSettings,
-) -> PositionSize:
-    """Return how much more of `symbol` may be bought: the least of four limits, named.
-
-    The position's fraction, the gross exposure left, the VaR limit carried by this position
-    alone (normal, 99 %), and the share of a day's volume that one fill may take.
-    """
-    held = weights.get(symbol, 0.0)
-    gross = sum(abs(weight) for weight in weights.values())
-    alone = float(limits.maximum_value_at_risk) / (2.3263 * max(daily_volatility, 1e-6))
-    room = {
-        "position_fraction": float(limits.maximum_position_fraction) - held,
-        "gross_exposure": float(limits.maximum_gross_exposure) - gross,
-        "value_at_risk": alone - held,
-        "liquidity": float(limits.maximum_participation_rate) * daily_volume_value / equity,
+    figures: Mapping[Limit, float], limits: TradingSettings
+) -> dict[Limit, Utilisation]:
+    """Return how much of each limit is used, for the figures that were measured."""
+    return {
+        limit: Utilisation(figure, most, figure / most)
+        for limit, figure in figures.items()
+        for most in (float(getattr(limits, f"maximum_{limit.value}")),)
     }
-    binding = min(room, key=lambda name: room[name])
-    return PositionSize(max(room[binding], 0.0), binding)
+
+
+def binding(used: Mapping[Limit, Utilisation]) -> Limit:
+    """Return the limit that is used most."""
+    return max(used, key=lambda limit: used[limit].share)
+
+
+def breached(
+    before: Mapping[Limit, Utilisation], after: Mapping[Limit, Utilisation]
+) -> Limit | None:
+    """Return the limit that a trade breaches, of several the most used; or None.
+
+    A limit that was exceeded already is breached by making it worse. A trade that brings it down
+    is not held against it.
+    """
+    worse = {
+        limit: used
+        for limit, used in after.items()
+        if used.share > 1.0 and used.share > before[limit].share
+    }
+    return binding(worse) if worse else None

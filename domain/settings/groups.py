@@ -156,6 +156,62 @@ class TradingSettings(SettingsGroup):
         gt=0,
         description="Largest 1-day 99 % value at risk as a fraction of equity.",
     )
+    maximum_expected_shortfall: Decimal = Field(
+        default=Decimal("0.06"),
+        gt=0,
+        description="Largest 1-day 99 % expected shortfall as a fraction of equity.",
+    )
+    maximum_sector_exposure: Decimal = Field(
+        default=Decimal("1.0"),
+        gt=0,
+        description="Sum of a sector's absolute positions over equity; `sectors` says which is in.",
+    )
+    maximum_cluster_exposure: Decimal = Field(
+        default=Decimal("1.0"),
+        gt=0,
+        description="Sum of absolute positions over equity in symbols that move together.",
+    )
+    cluster_correlation: float = Field(
+        default=0.8, gt=0, le=1, description="Correlation from which two symbols move together."
+    )
+    maximum_beta: Decimal = Field(
+        default=Decimal("1.5"),
+        gt=0,
+        description="Largest absolute beta of the portfolio; needs `market_symbol`.",
+    )
+    market_symbol: str = Field(
+        default="", description="Symbol that beta is measured against; empty measures none."
+    )
+    sectors: dict[str, str] = Field(
+        default={}, description="Sector by symbol (JSON); a symbol without one is unclassified."
+    )
+    maximum_liquidation_days: Decimal = Field(
+        default=Decimal(5),
+        gt=0,
+        description="Longest time to sell a position at `maximum_participation_rate` (days).",
+    )
+    risk_per_trade: Decimal = Field(
+        default=Decimal("0.01"),
+        gt=0,
+        lt=1,
+        description="Fraction of equity that a position may lose at its stop.",
+    )
+    position_volatility: Decimal = Field(
+        default=Decimal("0.06"),
+        gt=0,
+        description="Largest volatility a year that one position may carry, over equity.",
+    )
+    kelly_fraction: Decimal = Field(
+        default=Decimal("0.5"),
+        gt=0,
+        le=1,
+        description="Share of the growth-optimal position that may be held.",
+    )
+    position_expected_shortfall: Decimal = Field(
+        default=Decimal("0.015"),
+        gt=0,
+        description="Largest 1-day 99 % expected shortfall of one position over equity.",
+    )
     maximum_participation_rate: Decimal = Field(
         default=Decimal("0.05"),
         gt=0,

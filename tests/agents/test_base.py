@@ -4,7 +4,6 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-import msgspec
 import polars as pl
 import pytest
 
@@ -233,21 +232,6 @@ async def test_the_analysts_other_answers(build, until):
     assert isinstance(await agent.detect_patterns("AAA", until), list)
     with pytest.raises(InvalidValue, match="No bar of AAA"):
         await agent.detect_patterns("AAA", datetime(2000, 1, 1, tzinfo=UTC))
-
-
-async def test_the_risk_managers_other_answers(build, proposal_of):
-    agent = build(AgentId.RISK_MANAGER)
-    proposal = proposal_of(fraction=0.1, held=(("BBB", 0.2),))
-    risk = await agent.calculate_var_and_cvar(proposal)
-    used = await agent.monitor_portfolio_exposure(proposal)
-    size = await agent.calculate_position_size(proposal)
-    assert 0 < risk.normal < risk.normal_cvar
-    assert used.value_at_risk == pytest.approx(risk.worst / 0.04)
-    assert used.gross_exposure == pytest.approx(0.3, abs=0.01)
-    assert 0 < size.fraction <= 0.3
-    missing = msgspec.structs.replace(proposal, correlation_id="unknown")
-    with pytest.raises(InvalidValue, match="bar is missing"):
-        await agent.calculate_position_size(missing)
 
 
 async def test_the_optimizers_and_executions_other_answers(build, proposal_of):

@@ -1,4 +1,4 @@
-from statistics import NormalDist
+"""Historical VaR and expected shortfall: coherence as properties, and an independent library."""
 
 import numpy as np
 import pytest
@@ -6,54 +6,87 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from agents.risk_manager.value_at_risk import value_at_risk
+from agents.risk_manager.value_at_risk import historical, shortfall_contributions
 from domain.errors import InvalidValue
 
+LOSSES = nps.arrays(np.float64, st.integers(2, 80), elements=st.floats(-1, 1, width=32))
+LEVELS = st.sampled_from([0.9, 0.95, 0.975, 0.99])
 RETURNS = np.random.default_rng(4).standard_normal((400, 3)) * np.array([0.01, 0.02, 0.015])
-VOLATILITIES = np.array([0.011, 0.018, 0.02])
-WEIGHTS = nps.arrays(np.float64, 3, elements=st.floats(-1, 1))
+WEIGHTS = nps.arrays(np.float64, 3, elements=st.floats(-1, 1, width=32))
 
 
-def test_one_asset_is_the_normal_closed_form():
-    risk = value_at_risk(np.array([0.5]), RETURNS[:, :1], np.array([0.02]), 0.99)
-    z = NormalDist().inv_cdf(0.99)
-    assert risk.volatility == pytest.approx(0.01)
-    assert risk.normal == pytest.approx(z * 0.01)
-    # Expected shortfall of a normal loss: density at the quantile over the tail (Jorion, 3rd ed.).
-    assert risk.normal_cvar == pytest.approx(0.01 * NormalDist().pdf(z) / 0.01)
+def test_figures_of_another_library():
+    losses = np.random.default_rng(11).standard_t(4, 750) * 0.01
+    found = historical(losses, 0.99)
+    # skfolio 1.12.2: measures.cvar(-losses, beta=0.99), which takes the same part of the last loss.
+    assert found.expected_shortfall == pytest.approx(0.05589196657868275, abs=1e-12)
+    assert found.value_at_risk == np.quantile(losses, 0.99, method="inverted_cdf")
 
 
-def test_historical_is_the_quantile_of_rescaled_losses():
-    risk = value_at_risk(np.array([1.0]), RETURNS[:, :1], np.array([0.02]), 0.95)
-    scaled = (RETURNS[:, 0] - RETURNS[:, 0].mean()) / RETURNS[:, 0].std() * 0.02
-    assert risk.historical == pytest.approx(np.quantile(-scaled, 0.95))
-    assert risk.historical_cvar == pytest.approx(-scaled[-scaled >= risk.historical].mean())
+def test_a_hundred_losses_by_hand():
+    losses = np.arange(1.0, 101.0)
+    assert historical(losses, 0.95) == pytest.approx((95.0, 98.0))
+    # 1.5 of the 100: all of 100 and half of 99.
+    assert historical(losses, 0.985) == pytest.approx((99.0, (100 + 0.5 * 99) / 1.5))
 
 
-@given(WEIGHTS, WEIGHTS)
-def test_normal_risk_is_subadditive_and_cvar_is_beyond_var(one, other):
-    parts = [value_at_risk(w, RETURNS, VOLATILITIES) for w in (one, other)]
-    whole = value_at_risk(one + other, RETURNS, VOLATILITIES)
-    assert whole.normal <= sum(part.normal for part in parts) + 1e-12
-    assert whole.normal_cvar >= whole.normal
-    assert whole.historical_cvar >= whole.historical - 1e-12
+@given(st.data(), LEVELS)
+def test_expected_shortfall_is_coherent(data, level):
+    one = data.draw(LOSSES)
+    other = data.draw(nps.arrays(np.float64, len(one), elements=st.floats(-1, 1, width=32)))
+    worse = one + np.abs(other)
+    first, second, both = (historical(x, level) for x in (one, other, one + other))
+    near = 1e-9
+    assert both.expected_shortfall <= first.expected_shortfall + second.expected_shortfall + near
+    assert historical(worse, level).expected_shortfall >= first.expected_shortfall - near
+    assert historical(worse, level).value_at_risk >= first.value_at_risk
+    assert first.expected_shortfall >= first.value_at_risk
 
 
-@given(WEIGHTS, st.floats(0.1, 10))
-def test_risk_scales_with_the_position(weights, factor):
-    once, scaled = (value_at_risk(w, RETURNS, VOLATILITIES) for w in (weights, weights * factor))
-    assert scaled.normal == pytest.approx(factor * once.normal, abs=1e-12)
-    assert scaled.historical == pytest.approx(factor * once.historical, abs=1e-12)
+@given(LOSSES, LEVELS, st.floats(0.01, 100), st.floats(-1, 1))
+def test_both_scale_and_shift_with_the_losses(losses, level, factor, amount):
+    once, moved = historical(losses, level), historical(factor * losses + amount, level)
+    assert moved == pytest.approx([factor * x + amount for x in once], abs=1e-9 * max(factor, 1))
 
 
-def test_an_asset_that_never_moved_adds_no_risk():
-    still = np.column_stack([RETURNS[:, 0], np.zeros(400)])
-    alone = value_at_risk(np.array([1.0]), RETURNS[:, :1], np.array([0.01]))
-    both = value_at_risk(np.array([1.0, 1.0]), still, np.array([0.01, 0.0]))
-    assert both == pytest.approx(alone)
+@given(LOSSES, LEVELS)
+def test_the_order_of_losses_does_not_matter(losses, level):
+    assert historical(losses[::-1].copy(), level) == pytest.approx(historical(losses, level))
 
 
-@pytest.mark.parametrize(("days", "level"), [(1, 0.99), (100, 1.0), (100, 0.4)])
-def test_what_cannot_be_measured_is_a_typed_error(days, level):
+@given(WEIGHTS, LEVELS)
+def test_components_sum_to_the_expected_shortfall(weights, level):
+    whole = historical(-(RETURNS @ weights), level).expected_shortfall
+    split = shortfall_contributions(weights, RETURNS, level)
+    assert split.component.sum() == pytest.approx(whole, abs=1e-12)
+
+
+def test_the_marginal_is_the_derivative_and_the_incremental_the_difference():
+    weights, step = np.array([0.5, 0.3, 0.2]), 1e-7
+    split = shortfall_contributions(weights, RETURNS)
+
+    def shortfall(w):
+        return historical(-(RETURNS @ w)).expected_shortfall
+
+    for asset in range(3):
+        moved = weights + step * (np.arange(3) == asset)
+        slope = (shortfall(moved) - shortfall(weights)) / step
+        assert split.marginal[asset] == pytest.approx(slope, rel=1e-4)
+        without = np.where(np.arange(3) == asset, 0.0, weights)
+        assert split.incremental[asset] == pytest.approx(shortfall(weights) - shortfall(without))
+
+
+@pytest.mark.parametrize(
+    ("losses", "level"),
+    [
+        ([0.1], 0.99),
+        ([0.1, 0.2], 1.0),
+        ([0.1, 0.2], 0.4),
+        ([0.1, np.nan, 0.2], 0.99),
+        ([0.1, np.inf], 0.99),
+        ([0.1, -np.inf], 0.99),
+    ],
+)
+def test_what_cannot_be_measured_is_a_typed_error(losses, level):
     with pytest.raises(InvalidValue):
-        value_at_risk(np.ones(3), RETURNS[:days], VOLATILITIES, level)
+        historical(np.array(losses), level)
