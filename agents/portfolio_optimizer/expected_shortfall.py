@@ -1,0 +1,89 @@
+"""Allocations by expected shortfall (CVaR) of scenarios, as linear programs."""
+
+import numpy as np
+from scipy.optimize import linprog
+
+from agents.portfolio_optimizer.cardinality import Solved, best_subset
+from agents.portfolio_optimizer.constraints import Constraints, program, require_feasible
+from agents.portfolio_optimizer.estimation import Estimates
+from agents.portfolio_optimizer.mean_variance import Excluded
+from agents.price_history import Floats
+from domain.errors import InvalidValue
+
+
+def expected_shortfall(returns: Floats, tail: float = 0.05) -> float:
+    """Return the mean loss of the worst `tail` share of equally likely returns.
+
+    The scenario at the edge counts by the part of it that belongs to the tail. Rockafellar &
+    Uryasev, "Conditional value-at-risk for general loss distributions" (2002).
+    """
+    losses = -np.sort(np.asarray(returns, dtype=np.float64))
+    share = np.clip(tail * len(losses) - np.arange(len(losses)), 0.0, 1.0)
+    return float(share @ losses / share.sum())
+
+
+def mean_expected_shortfall(
+    estimates: Estimates,
+    constraints: Constraints,
+    *,
+    tail: float = 0.05,
+    return_weight: float = 0.0,
+) -> Floats:
+    """Return the weights that minimise expected shortfall - return_weight · μ'w + trading costs.
+
+    Solved by its dual, which has a variable per scenario but only a row per asset: the worst
+    probabilities that the tail allows. The weights are its multipliers.
+
+    Raises
+    ------
+    ConflictingConstraints
+        If nothing keeps the constraints.
+    InvalidValue
+        If `tail` is not between 0 and 1, a scenario is not finite, or there is no optimum.
+    """
+    scenarios = np.asarray(estimates.scenarios, dtype=np.float64)
+    if not 0.0 < tail < 1.0 or not len(scenarios) or not np.isfinite(scenarios).all():
+        raise InvalidValue(
+            "Expected shortfall needs finite scenarios and a tail between 0 and 1.",
+            next_step="Leave out assets or periods without a return.",
+        )
+
+    def solve(excluded: Excluded) -> Solved:
+        rows = program(constraints, estimates.symbols, estimates.expected, excluded)
+        (a, b), (g, h) = rows.equalities(), rows.inequalities()
+        periods, width = len(scenarios), rows.rows.shape[1]
+        cost = rows.cost.copy()
+        cost[: rows.assets] -= return_weight * estimates.expected
+        losses = np.zeros((width, periods))
+        losses[: rows.assets] = -scenarios.T
+        found = linprog(
+            np.concatenate([np.zeros(periods), h, b]),
+            A_eq=np.vstack(
+                [
+                    np.hstack([losses, g.T, a.T]),
+                    np.concatenate([np.ones(periods), np.zeros(len(h) + len(b))]),
+                ]
+            ),
+            b_eq=np.append(-cost, 1.0),
+            bounds=np.vstack(
+                [
+                    np.tile([0.0, 1.0 / (tail * periods)], (periods, 1)),
+                    np.tile([0.0, np.inf], (len(h), 1)),
+                    np.tile([-np.inf, np.inf], (len(b), 1)),
+                ]
+            ),
+            method="highs-ds",
+        )
+        if found.x is None:
+            require_feasible(constraints, estimates.symbols, estimates.expected)
+            raise InvalidValue(
+                f"Expected shortfall has no optimum: {found.message}",
+                next_step="Check the scale of the scenarios, and that the weights are bounded.",
+            )
+        weights = np.asarray(found.eqlin.marginals)[: rows.assets]
+        return Solved(weights, -float(found.fun))
+
+    if constraints.most_assets is None:
+        return solve(None).weights
+    require_feasible(constraints, estimates.symbols, estimates.expected)
+    return best_subset(solve, len(estimates.symbols), constraints.most_assets).weights

@@ -1,0 +1,102 @@
+"""Weights by contribution to risk: risk parity, and hierarchical risk parity."""
+
+import numpy as np
+from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+
+from agents.portfolio_optimizer.estimation import checked_covariance
+from agents.price_history import Floats
+from domain.errors import InvalidValue
+
+_STEPS = 100
+_DECREMENT = 1e-20
+
+
+def risk_parity(covariance: Floats, budgets: Floats | None = None) -> Floats:
+    """Return long-only weights, sum 1, whose shares of variance are `budgets` (equal: not given).
+
+    Minimises ½ y'Cy - Σ b log y over correlations C by damped Newton steps. Spinu, "An algorithm
+    for computing risk parity weights" (2013).
+
+    Raises
+    ------
+    InvalidValue
+        If the covariance can't be used, or a budget is not above 0.
+    """
+    sigma = checked_covariance(covariance, len(covariance))
+    n = len(sigma)
+    shares = np.full(n, 1.0 / n) if budgets is None else np.asarray(budgets, float)
+    if shares.shape != (n,) or not (shares > 0.0).all():
+        raise InvalidValue(
+            "Risk budgets must be one number above 0 per asset.",
+            next_step="Leave assets without a budget out.",
+        )
+    shares = shares / shares.sum()
+    deviations = np.sqrt(np.diagonal(sigma))
+    correlations = sigma / np.outer(deviations, deviations)
+    y = np.sqrt(shares / (correlations @ np.sqrt(shares)).clip(1e-3))
+    y = y / np.sqrt(y @ correlations @ y)
+    for _ in range(_STEPS):
+        gradient = correlations @ y - shares / y
+        hessian = correlations.copy()
+        hessian[np.diag_indices(n)] += shares / y**2
+        step = np.linalg.solve(hessian, gradient)
+        decrement = float(gradient @ step)
+        if decrement < _DECREMENT:
+            break
+        # Self-concordant: this step length keeps y positive and never overshoots.
+        away = float(np.abs(step / y).max())
+        y = y - step * (1.0 / (1.0 + away) if away > 0.25 else 1.0)
+    weights = y / deviations
+    return weights / weights.sum()
+
+
+def hierarchical_risk_parity(covariance: Floats) -> Floats:
+    """Return long-only weights, sum 1, by halving the assets along their cluster tree.
+
+    López de Prado, "Building diversified portfolios that outperform out of sample" (2016):
+    distance √(½ (1 - ρ)), each half weighed by the inverse of its inverse-variance portfolio's
+    variance; Ward's linkage, as that of single links chains, and leaves in the order of least
+    distance. Needs no inverse, so a singular covariance does.
+
+    Raises
+    ------
+    InvalidValue
+        If the covariance is not finite or an asset has no variance.
+    """
+    sigma = np.asarray(covariance, dtype=np.float64)
+    variances = np.diagonal(sigma)
+    if not np.isfinite(sigma).all() or not (variances > 0.0).all():
+        raise InvalidValue(
+            "A covariance must be finite, with variances above 0.",
+            next_step="Leave out the assets for which there is none.",
+        )
+    n = len(sigma)
+    weights = np.ones(n)
+    inverse = 1.0 / variances
+    halves = [_leaf_order(sigma)]
+    while halves:
+        order = halves.pop()
+        if len(order) < 2:
+            continue
+        parts = order[: len(order) // 2], order[len(order) // 2 :]
+        left, right = (_cluster_variance(sigma, inverse, part) for part in parts)
+        weights[parts[0]] *= right / (left + right)
+        weights[parts[1]] *= left / (left + right)
+        halves += parts
+    return weights
+
+
+def _leaf_order(sigma: Floats) -> "np.typing.NDArray[np.intp]":
+    n = len(sigma)
+    if n < 3:
+        return np.arange(n)
+    deviations = np.sqrt(np.diagonal(sigma))
+    correlations = np.clip(sigma / np.outer(deviations, deviations), -1.0, 1.0)
+    distances = np.sqrt(0.5 * (1.0 - correlations))[np.triu_indices(n, 1)]
+    tree = linkage(distances, method="ward")
+    return np.asarray(leaves_list(optimal_leaf_ordering(tree, distances)), np.intp)
+
+
+def _cluster_variance(sigma: Floats, inverse: Floats, part: "np.typing.NDArray[np.intp]") -> float:
+    weights = inverse[part] / inverse[part].sum()
+    return float(weights @ sigma[np.ix_(part, part)] @ weights)
