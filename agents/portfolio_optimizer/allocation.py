@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from agents.portfolio_optimizer.black_litterman import View, implied_returns, posterior
+from agents.portfolio_optimizer.cardinality import Optimum
 from agents.portfolio_optimizer.constraints import Constraints
 from agents.portfolio_optimizer.estimation import Estimates, checked_covariance
 from agents.portfolio_optimizer.expected_shortfall import mean_expected_shortfall
@@ -21,6 +22,9 @@ from agents.portfolio_optimizer.mean_variance import (
 )
 from agents.portfolio_optimizer.risk_parity import hierarchical_risk_parity, risk_parity
 from agents.price_history import Floats
+
+#: A weight below this is rounding.
+_NONE = 1e-12
 
 
 class Objective(StrEnum):
@@ -74,7 +78,7 @@ class Preferences:
 
 
 class _Method(Protocol):
-    def __call__(self, e: Estimates, c: Constraints, p: Preferences, /) -> Floats: ...
+    def __call__(self, e: Estimates, c: Constraints, p: Preferences, /) -> Optimum: ...
 
 
 def allocate(
@@ -82,8 +86,8 @@ def allocate(
     estimates: Estimates,
     constraints: Constraints | None = None,
     preferences: Preferences | None = None,
-) -> Floats:
-    """Return the weights, one per symbol of the estimates.
+) -> Optimum:
+    """Return the weights, one per symbol of the estimates, and how far they may be from the best.
 
     The objectives without a utility of their own (equal weight, inverse volatility, risk parity,
     hierarchical risk parity) give the allowed weights of least tracking risk against theirs.
@@ -95,69 +99,69 @@ def allocate(
     InvalidValue
         If an input can't be used, or the objective has no optimum.
     """
-    weights = _METHODS[objective](
+    best = _METHODS[objective](
         estimates, constraints or Constraints(), preferences or Preferences()
     )
-    return np.where(np.abs(weights) < 1e-12, 0.0, weights)
+    return best._replace(weights=np.where(np.abs(best.weights) < _NONE, 0.0, best.weights))
 
 
-def _equal_weight(e: Estimates, c: Constraints, _: Preferences) -> Floats:
+def _equal_weight(e: Estimates, c: Constraints, _: Preferences) -> Optimum:
     n = len(e.symbols)
     return _within(np.full(n, c.budget / n), e, c)
 
 
-def _inverse_volatility(e: Estimates, c: Constraints, _: Preferences) -> Floats:
+def _inverse_volatility(e: Estimates, c: Constraints, _: Preferences) -> Optimum:
     inverse = 1.0 / np.sqrt(np.diagonal(checked_covariance(e.covariance, len(e.symbols))))
     return _within(c.budget * inverse / inverse.sum(), e, c)
 
 
-def _risk_parity(e: Estimates, c: Constraints, _: Preferences) -> Floats:
+def _risk_parity(e: Estimates, c: Constraints, _: Preferences) -> Optimum:
     return _within(c.budget * risk_parity(e.covariance), e, c)
 
 
-def _hierarchical(e: Estimates, c: Constraints, _: Preferences) -> Floats:
+def _hierarchical(e: Estimates, c: Constraints, _: Preferences) -> Optimum:
     return _within(c.budget * hierarchical_risk_parity(e.covariance), e, c)
 
 
-def _within(weights: Floats, e: Estimates, c: Constraints) -> Floats:
+def _within(weights: Floats, e: Estimates, c: Constraints) -> Optimum:
     lower, upper = c.bounds(len(weights))
     if c.bounds_only and (lower <= weights).all() and (weights <= upper).all():
-        return weights
+        return Optimum(weights)
     return closest(weights, e, c)
 
 
-def _maximum_diversification(e: Estimates, c: Constraints, _: Preferences) -> Floats:
+def _maximum_diversification(e: Estimates, c: Constraints, _: Preferences) -> Optimum:
     return maximum_diversification(e, c)
 
 
-def _minimum_variance(e: Estimates, c: Constraints, _: Preferences) -> Floats:
+def _minimum_variance(e: Estimates, c: Constraints, _: Preferences) -> Optimum:
     return mean_variance(e, c, np.inf)
 
 
-def _maximum_sharpe(e: Estimates, c: Constraints, p: Preferences) -> Floats:
+def _maximum_sharpe(e: Estimates, c: Constraints, p: Preferences) -> Optimum:
     return maximum_sharpe(e, c, p.risk_free)
 
 
-def _mean_variance(e: Estimates, c: Constraints, p: Preferences) -> Floats:
+def _mean_variance(e: Estimates, c: Constraints, p: Preferences) -> Optimum:
     return mean_variance(e, c, p.aversion)
 
 
-def _mean_expected_shortfall(e: Estimates, c: Constraints, p: Preferences) -> Floats:
+def _mean_expected_shortfall(e: Estimates, c: Constraints, p: Preferences) -> Optimum:
     return mean_expected_shortfall(e, c, tail=p.tail, return_weight=p.return_weight)
 
 
-def _black_litterman(e: Estimates, c: Constraints, p: Preferences) -> Floats:
+def _black_litterman(e: Estimates, c: Constraints, p: Preferences) -> Optimum:
     n = len(e.symbols)
-    market = np.full(n, 1.0 / n) if p.market is None else np.asarray(p.market, float)
+    market = np.full(n, 1.0 / n) if p.market is None else np.asarray(p.market, dtype=np.float64)
     prior = implied_returns(market, e.covariance, p.aversion)
     return mean_variance(posterior(e, prior, list(p.views), p.tau), c, p.aversion)
 
 
-def _robust(e: Estimates, c: Constraints, p: Preferences) -> Floats:
+def _robust(e: Estimates, c: Constraints, p: Preferences) -> Optimum:
     return robust_mean_variance(e, c, p.aversion, p.uncertainty)
 
 
-def _regularised(e: Estimates, c: Constraints, p: Preferences) -> Floats:
+def _regularised(e: Estimates, c: Constraints, p: Preferences) -> Optimum:
     return regularised_mean_variance(e, c, p.aversion, p.ridge)
 
 

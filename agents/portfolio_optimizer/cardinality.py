@@ -24,16 +24,19 @@ class Solved(NamedTuple):
     objective: float
 
 
-class Subset(NamedTuple):
-    """The best weights found; nothing is better by more than `gap` of the objective's size."""
+class Optimum(NamedTuple):
+    """The best weights found; nothing is better by more than `gap` of the objective's size.
+
+    The gap is 0, but where so few assets are allowed that the proof was broken off.
+    """
 
     weights: Floats
-    gap: float
+    gap: float = 0.0
 
 
 def best_subset(
     solve: Callable[[NDArray[np.bool_] | None], Solved], assets: int, most: int
-) -> Subset:
+) -> Optimum:
     """Return the best allocation with at most `most` assets.
 
     Parameters
@@ -91,4 +94,4 @@ def best_subset(
         )
     bound = min((entry[0] for entry in queue), default=best.objective)
     scale = max(abs(best.objective), 1e-300)
-    return Subset(best.weights, max(0.0, best.objective - bound) / scale)
+    return Optimum(best.weights, max(0.0, best.objective - bound) / scale)

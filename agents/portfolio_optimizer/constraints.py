@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import Bounds, LinearConstraint, milp
 
+from agents.portfolio_optimizer.solvers import mixed_integer_program
 from agents.price_history import Floats
 from domain.errors import InvalidValue
 
@@ -157,7 +157,9 @@ def program(
     traded = constraints.turnover is not None or constraints.trading_cost > 0.0
     short = constraints.gross is not None
     width = n * (1 + 2 * traded + 2 * short)
-    held = np.zeros(n) if constraints.held is None else np.asarray(constraints.held, float)
+    held = (
+        np.zeros(n) if constraints.held is None else np.asarray(constraints.held, dtype=np.float64)
+    )
     if held.shape != (n,) or not np.isfinite(held).all():
         raise InvalidValue(
             f"Weights held must be {n} finite numbers.", next_step="Give 0 for what isn't held."
@@ -178,13 +180,12 @@ def program(
         table.add("", np.hstack([none, gap, none, one]), np.zeros(n), np.full(n, np.inf))
     ones = np.ones((1, n))
     table.limit(f"weights sum to {constraints.budget:g}", ones, constraints.budget)
-    for i, symbol in enumerate(symbols):
-        row = one[i : i + 1]
-        if lower[i] == upper[i]:
-            table.limit(f"{symbol} is exactly {lower[i]:g}", row, float(lower[i]))
-            continue
-        table.add(f"{symbol} at least {lower[i]:g}", row, lower[i : i + 1], _INFINITE)
-        table.add(f"{symbol} at most {upper[i]:g}", row, -_INFINITE, upper[i : i + 1])
+    for value, mask in _by_value(lower):
+        name = f"{_who(symbols, mask)} at least {value:g}"
+        table.add(name, one[mask], lower[mask], np.full(mask.sum(), np.inf))
+    for value, mask in _by_value(upper):
+        name = f"{_who(symbols, mask)} at most {value:g}"
+        table.add(name, one[mask], np.full(mask.sum(), -np.inf), upper[mask])
     for group in constraints.groups:
         row = np.array([[float(symbol in group.members) for symbol in symbols]])
         table.add(f"{group.name} at least {group.least:g}", row, _at(group.least), _INFINITE)
@@ -208,6 +209,19 @@ def program(
 
 
 _INFINITE = np.array([np.inf])
+_NAMED = 3
+
+
+def _by_value(bounds: Floats) -> list[tuple[float, NDArray[np.bool_]]]:
+    return [(value, bounds == value) for value in np.unique(bounds).tolist()]
+
+
+def _who(symbols: tuple[str, ...], mask: NDArray[np.bool_]) -> str:
+    """Name the assets that share a bound."""
+    if mask.all() and len(symbols) > 1:
+        return "each asset"
+    few = ", ".join(symbol for symbol, named in zip(symbols, mask, strict=True) if named)
+    return few if mask.sum() <= _NAMED else f"each of {mask.sum()} assets"
 
 
 def _at(value: float) -> Floats:
@@ -244,9 +258,7 @@ class _Rows:
         )  # fmt: skip
 
 
-def require_feasible(
-    constraints: Constraints, symbols: tuple[str, ...], expected: Floats
-) -> None:
+def require_feasible(constraints: Constraints, symbols: tuple[str, ...], expected: Floats) -> None:
     """Check that some weights keep all constraints.
 
     Raises
@@ -271,14 +283,14 @@ class _Search:
         base = program(replace(constraints, most_assets=None), symbols, expected)
         self._limit = constraints.most_assets
         width = base.rows.shape[1]
-        self._whole = np.zeros(width + (n if self._limit is not None else 0))
+        self._whole = np.zeros(width + (n if self._limit is not None else 0), bool)
         rows, low, high, names = base.rows, base.low, base.high, list(base.names)
         if self._limit is not None:
             # |w| ≤ reach · held, and the number of those held is limited.
             lower, upper = constraints.bounds(n)
             reach = np.maximum(np.abs(lower), np.abs(upper))
             reach = np.where(np.isfinite(reach), reach, 1e3)
-            self._whole[width:] = 1.0
+            self._whole[width:] = True
             link = np.zeros((2 * n, width + n))
             link[:n, :n], link[:n, width:] = np.eye(n), -np.diag(reach)
             link[n:, :n], link[n:, width:] = -np.eye(n), -np.diag(reach)
@@ -329,17 +341,17 @@ class _Search:
         slack = np.zeros((m, 2 * len(stretch)))
         slack[stretch, np.arange(len(stretch))] = 1.0
         slack[stretch, len(stretch) + np.arange(len(stretch))] = -1.0
-        found = milp(
-            c=np.concatenate([np.zeros(width), np.ones(2 * len(stretch))]),
-            integrality=np.concatenate([self._whole, np.zeros(2 * len(stretch))]),
-            bounds=Bounds(
-                np.concatenate([np.where(self._whole > 0, 0.0, -np.inf), np.zeros(2 * len(stretch))]),
-                np.concatenate([np.where(self._whole > 0, 1.0, np.inf), np.full(2 * len(stretch), np.inf)]),
-            ),
-            constraints=LinearConstraint(np.hstack([rows, slack]) if elastic else rows, low, high),
+        slacks = 2 * len(stretch)
+        found = mixed_integer_program(
+            np.concatenate([np.zeros(width), np.ones(slacks)]),
+            np.hstack([rows, slack]) if elastic else rows,
+            low,
+            high,
+            np.concatenate([np.where(self._whole, 1.0, np.nan), np.full(slacks, np.inf)]),
+            np.concatenate([self._whole, np.zeros(slacks, bool)]),
         )
-        if found.x is None:
+        if found is None:
             return None
-        used = found.x[width:].reshape(2, -1).sum(axis=0) > TOLERANCE
+        used = found[width:].reshape(2, -1).sum(axis=0) > TOLERANCE
         stretched = set(self._row_names[stretch[used]].tolist())
         return np.array([name in stretched for name in self.names])

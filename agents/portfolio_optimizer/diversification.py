@@ -90,7 +90,7 @@ def minimum_torsion(covariance: Floats) -> Floats:
     before = np.inf
     rotated = root
     for _ in range(_TORSION_STEPS):
-        u, _, v = np.linalg.svd((scale[:, None] * root))
+        u, _, v = np.linalg.svd(scale[:, None] * root)
         rotation = u @ v
         scale = np.einsum("ij,ji->i", rotation, root)
         rotated = scale[:, None] * rotation

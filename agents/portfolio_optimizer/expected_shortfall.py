@@ -1,12 +1,12 @@
 """Allocations by expected shortfall (CVaR) of scenarios, as linear programs."""
 
 import numpy as np
-from scipy.optimize import linprog
 
-from agents.portfolio_optimizer.cardinality import Solved, best_subset
+from agents.portfolio_optimizer.cardinality import Optimum, Solved, best_subset
 from agents.portfolio_optimizer.constraints import Constraints, program, require_feasible
 from agents.portfolio_optimizer.estimation import Estimates
 from agents.portfolio_optimizer.mean_variance import Excluded
+from agents.portfolio_optimizer.solvers import linear_program
 from agents.price_history import Floats
 from domain.errors import InvalidValue
 
@@ -28,7 +28,7 @@ def mean_expected_shortfall(
     *,
     tail: float = 0.05,
     return_weight: float = 0.0,
-) -> Floats:
+) -> Optimum:
     """Return the weights that minimise expected shortfall - return_weight · μ'w + trading costs.
 
     Solved by its dual, which has a variable per scenario but only a row per asset: the worst
@@ -56,34 +56,30 @@ def mean_expected_shortfall(
         cost[: rows.assets] -= return_weight * estimates.expected
         losses = np.zeros((width, periods))
         losses[: rows.assets] = -scenarios.T
-        found = linprog(
+        multipliers = len(h) + len(b)
+        found = linear_program(
             np.concatenate([np.zeros(periods), h, b]),
-            A_eq=np.vstack(
+            np.vstack(
                 [
                     np.hstack([losses, g.T, a.T]),
-                    np.concatenate([np.ones(periods), np.zeros(len(h) + len(b))]),
+                    np.concatenate([np.ones(periods), np.zeros(multipliers)]),
                 ]
             ),
-            b_eq=np.append(-cost, 1.0),
-            bounds=np.vstack(
-                [
-                    np.tile([0.0, 1.0 / (tail * periods)], (periods, 1)),
-                    np.tile([0.0, np.inf], (len(h), 1)),
-                    np.tile([-np.inf, np.inf], (len(b), 1)),
-                ]
+            np.append(-cost, 1.0),
+            np.concatenate([np.zeros(periods + len(h)), np.full(len(b), -np.inf)]),
+            np.concatenate(
+                [np.full(periods, 1.0 / (tail * periods)), np.full(multipliers, np.inf)]
             ),
-            method="highs-ds",
         )
-        if found.x is None:
+        if found is None:
             require_feasible(constraints, estimates.symbols, estimates.expected)
             raise InvalidValue(
-                f"Expected shortfall has no optimum: {found.message}",
+                "Expected shortfall has no optimum.",
                 next_step="Check the scale of the scenarios, and that the weights are bounded.",
             )
-        weights = np.asarray(found.eqlin.marginals)[: rows.assets]
-        return Solved(weights, -float(found.fun))
+        return Solved(found.multipliers[: rows.assets], -found.value)
 
     if constraints.most_assets is None:
-        return solve(None).weights
+        return Optimum(solve(None).weights)
     require_feasible(constraints, estimates.symbols, estimates.expected)
-    return best_subset(solve, len(estimates.symbols), constraints.most_assets).weights
+    return best_subset(solve, len(estimates.symbols), constraints.most_assets)

@@ -138,7 +138,9 @@ def efficient_frontier(
         no portfolio.
     """
     mean, sigma = checked_returns(expected), checked_covariance(covariance, len(expected))
-    low, high = (np.broadcast_to(np.asarray(b, float), mean.shape).copy() for b in (lower, upper))
+    low, high = (
+        np.broadcast_to(np.asarray(b, dtype=np.float64), mean.shape).copy() for b in (lower, upper)
+    )
     if not (low <= high).all() or not low.sum() <= budget <= high.sum():
         raise InvalidValue(
             f"No weights within the bounds sum to {budget:g}.",

@@ -1,5 +1,6 @@
-"""Allocations by mean and variance: on the exact frontier where bounds are all that is asked,
-else by a quadratic program.
+"""Allocations by mean and variance.
+
+On the exact frontier where bounds are all that is asked, else by a quadratic program.
 """
 
 from collections.abc import Callable
@@ -7,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from agents.portfolio_optimizer.cardinality import Solved, best_subset
+from agents.portfolio_optimizer.cardinality import Optimum, Solved, best_subset
 from agents.portfolio_optimizer.constraints import Constraints, program, require_feasible
 from agents.portfolio_optimizer.estimation import Estimates, checked_covariance, checked_returns
 from agents.portfolio_optimizer.frontier import Frontier, efficient_frontier
@@ -54,7 +55,7 @@ def mean_variance(
     aversion: float,
     *,
     linear: Floats | None = None,
-) -> Floats:
+) -> Optimum:
     """Return the weights that maximise μ'w - ½ · aversion · w'Σw - trading costs.
 
     Parameters
@@ -68,7 +69,8 @@ def mean_variance(
         raise InvalidValue("Risk aversion must be above 0.", next_step="Give a larger one.")
     if constraints.bounds_only and linear is None:
         whole = frontier(estimates, constraints)
-        return whole.minimum_variance if np.isinf(aversion) else whole.at_risk_aversion(aversion)
+        weights = whole.minimum_variance if np.isinf(aversion) else whole.at_risk_aversion(aversion)
+        return Optimum(weights)
     mean = checked_returns(estimates.expected)
     sigma = checked_covariance(estimates.covariance, len(mean))
     wanted = mean if linear is None else linear
@@ -82,7 +84,7 @@ def mean_variance(
         if not np.isinf(aversion):
             costs = rows.cost / aversion
             costs[:n] -= wanted / aversion
-        x = minimise_quadratic(hessian, costs, *rows.equalities(), *rows.inequalities())
+        x = minimise_quadratic(hessian, costs, rows.equalities(), rows.inequalities())
         return Solved(x[:n], float(0.5 * x @ hessian @ x + costs @ x))
 
     return _with_limit(solve, constraints, estimates)
@@ -90,7 +92,7 @@ def mean_variance(
 
 def maximum_sharpe(
     estimates: Estimates, constraints: Constraints, risk_free: float = 0.0
-) -> Floats:
+) -> Optimum:
     """Return the weights of the largest Sharpe ratio after trading costs.
 
     Beyond bounds, by the program of Cornuejols & Tütüncü ("Optimization Methods in Finance",
@@ -102,7 +104,7 @@ def maximum_sharpe(
         If nothing allowed is expected to earn more than `risk_free` after costs.
     """
     if constraints.bounds_only:
-        return frontier(estimates, constraints).maximum_sharpe(risk_free)
+        return Optimum(frontier(estimates, constraints).maximum_sharpe(risk_free))
     mean = checked_returns(estimates.expected)
     sigma = checked_covariance(estimates.covariance, len(mean))
     require_feasible(constraints, estimates.symbols, mean)
@@ -121,7 +123,7 @@ def maximum_sharpe(
         b = np.append(np.zeros(len(b)), 1.0)
         g, h = np.vstack([np.column_stack([g, -h]), last]), np.zeros(len(h) + 1)
         try:
-            x = minimise_quadratic(hessian, np.zeros(width + 1), a, b, g, h)
+            x = minimise_quadratic(hessian, np.zeros(width + 1), (a, b), (g, h))
         except InvalidValue as problem:
             raise InvalidValue(
                 "No allowed portfolio is expected to earn more than the risk-free rate.",
@@ -134,7 +136,7 @@ def maximum_sharpe(
 
 def robust_mean_variance(
     estimates: Estimates, constraints: Constraints, aversion: float, uncertainty: float
-) -> Floats:
+) -> Optimum:
     """Return the best weights for the worst expected returns in an ellipsoid around the estimate.
 
     Maximises μ'w - uncertainty · √(w'Σw / T) - ½ · aversion · w'Σw, T periods observed: the
@@ -143,19 +145,19 @@ def robust_mean_variance(
     found as a fixed point.
     """
     reach = uncertainty / np.sqrt(len(estimates.scenarios))
-    extra, weights = 0.0, np.zeros(len(estimates.symbols))
+    extra, best = 0.0, Optimum(np.zeros(len(estimates.symbols)))
     for _ in range(_FIXED_POINT_STEPS):
-        weights = mean_variance(estimates, constraints, aversion + extra)
-        risk = float(np.sqrt(weights @ estimates.covariance @ weights))
+        best = mean_variance(estimates, constraints, aversion + extra)
+        risk = float(np.sqrt(best.weights @ estimates.covariance @ best.weights))
         before, extra = extra, reach / risk
         if abs(extra - before) <= _FIXED_POINT * (aversion + extra):
             break
-    return weights
+    return best
 
 
 def regularised_mean_variance(
     estimates: Estimates, constraints: Constraints, aversion: float, ridge: float
-) -> Floats:
+) -> Optimum:
     """Return the weights that maximise μ'w - ½ · aversion · (w'Σw + ridge · v · w'w).
 
     v is the mean variance of the assets, so `ridge` has no unit: 0 is `mean_variance`, a large
@@ -173,7 +175,7 @@ def regularised_mean_variance(
     )  # fmt: skip
 
 
-def maximum_diversification(estimates: Estimates, constraints: Constraints) -> Floats:
+def maximum_diversification(estimates: Estimates, constraints: Constraints) -> Optimum:
     """Return the weights of the largest diversification ratio, w'σ / √(w'Σw).
 
     Choueifaty & Coignard, "Toward maximum diversification" (2008): the largest Sharpe ratio where
@@ -186,7 +188,7 @@ def maximum_diversification(estimates: Estimates, constraints: Constraints) -> F
     return maximum_sharpe(earns_risk, constraints)
 
 
-def closest(target: Floats, estimates: Estimates, constraints: Constraints) -> Floats:
+def closest(target: Floats, estimates: Estimates, constraints: Constraints) -> Optimum:
     """Return the allowed weights with the least tracking risk against `target`."""
     sigma = checked_covariance(estimates.covariance, len(target))
     return mean_variance(estimates, constraints, 1.0, linear=sigma @ target)
@@ -194,7 +196,7 @@ def closest(target: Floats, estimates: Estimates, constraints: Constraints) -> F
 
 def _with_limit(
     solve: Callable[[Excluded], Solved], constraints: Constraints, estimates: Estimates
-) -> Floats:
+) -> Optimum:
     if constraints.most_assets is None:
-        return solve(None).weights
-    return best_subset(solve, len(estimates.symbols), constraints.most_assets).weights
+        return Optimum(solve(None).weights)
+    return best_subset(solve, len(estimates.symbols), constraints.most_assets)

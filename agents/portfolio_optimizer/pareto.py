@@ -103,7 +103,10 @@ def front_of(
             next_step=f"Choose among {', '.join(OBJECTIVES)}.",
         )
     values = np.array(
-        [[OBJECTIVES[name][0](w, estimates, constraints) for name in objectives] for w in candidates]
+        [
+            [OBJECTIVES[name][0](w, estimates, constraints) for name in objectives]
+            for w in candidates
+        ]
     )
     sense = np.array([OBJECTIVES[name][1] for name in objectives])
     kept = np.flatnonzero(not_dominated(values * sense))
@@ -111,8 +114,10 @@ def front_of(
     return Front(objectives, np.array(candidates)[kept], values[kept])
 
 
-def mean_variance_front(estimates: Estimates, constraints: Constraints, points: int) -> list[Floats]:
+def mean_variance_front(
+    estimates: Estimates, constraints: Constraints, points: int
+) -> list[Floats]:
     """Return allocations from least variance on, over risk aversions, under any constraints."""
     unit = float(np.abs(estimates.expected).max()) / float(np.diagonal(estimates.covariance).mean())
     aversions = [np.inf, *np.geomspace(100.0 * max(unit, 1e-3), 0.01 * max(unit, 1e-3), points - 1)]
-    return [mean_variance(estimates, constraints, aversion) for aversion in aversions]
+    return [mean_variance(estimates, constraints, aversion).weights for aversion in aversions]

@@ -5,22 +5,27 @@ Mehrotra's predictor–corrector interior point method (Nocedal & Wright, "Numer
 Hessian that is known here, and needs seconds where purchases and sales are variables of their own.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from scipy.linalg import lu_factor, lu_solve
 
 from agents.price_history import Floats
 from domain.errors import InvalidValue
 
 _STEPS = 100
-_GAP = 1e-12
+_GAP = 1e-13
+_RESIDUAL = 1e-10
 #: Least share of the way to the boundary that a step takes.
-_TO_BOUNDARY = 0.995
+_TO_BOUNDARY = 0.9995
+
+#: A matrix, and a right-hand side per row of it.
+Rows = tuple[Floats, Floats]
 
 
 def minimise_quadratic(
-    hessian: Floats, linear: Floats, a: Floats, b: Floats, g: Floats, h: Floats
+    hessian: Floats, linear: Floats, equalities: Rows, inequalities: Rows
 ) -> Floats:
-    """Return x that minimises ½ x' hessian x + linear'x with a x = b and g x ≤ h.
+    """Return x that minimises ½ x' hessian x + linear'x with A x = b and G x ≤ h.
 
     `hessian` is positive semidefinite, and the constraints can be kept: ask
     `constraints.require_feasible` first.
@@ -30,46 +35,59 @@ def minimise_quadratic(
     InvalidValue
         If it does not converge: the program has no bound, or is too badly scaled.
     """
-    n, equations, limits = len(linear), len(b), len(h)
-    scale = max(float(np.abs(hessian).max(initial=0.0)), float(np.abs(linear).max(initial=0.0)))
-    p, q = hessian / (scale or 1.0), linear / (scale or 1.0)
+    (a, b), (g, h) = equalities, inequalities
+    n, equations, limits = len(linear), len(b), max(len(h), 1)
+    largest = max(float(np.abs(hessian).max()), float(np.abs(linear).max())) or 1.0
+    p, q = hessian / largest, linear / largest
     x, y = np.zeros(n), np.zeros(equations)
-    s, z = np.ones(limits), np.ones(limits)
+    s, z = np.ones(len(h)), np.ones(len(h))
     matrix = np.zeros((n + equations, n + equations))
     matrix[n:, :n], matrix[:n, n:] = a, a.T
-    # What must vanish, relative to the sizes of what enters it.
     size = 1.0 + max(float(np.abs(v).max(initial=0.0)) for v in (b, h))
-    for step in range(_STEPS):
+    for _ in range(_STEPS):
         dual = p @ x + q + a.T @ y + g.T @ z
-        primal, slack = a @ x - b, g @ x + s - h
-        gap = float(s @ z) / max(limits, 1)
-        worst = max(float(np.abs(v).max(initial=0.0)) for v in (dual, primal / size, slack / size))
-        if worst < 1e-10 and gap < _GAP:
+        primal, slack = (a @ x - b) / size, (g @ x + s - h) / size
+        gap = float(s @ z) / limits
+        if gap < _GAP and max(float(np.abs(v).max(initial=0.0)) for v in (dual, primal, slack)) < (
+            _RESIDUAL
+        ):
             return x
         matrix[:n, :n] = p + (g.T * (z / s)) @ g
-        factors = lu_factor(matrix, check_finite=False)
-
-        def direction(complementary: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-            right = np.concatenate(
-                [-dual - g.T @ ((z * slack - complementary) / s), -primal]
-            )
-            both = lu_solve(factors, right, check_finite=False)
-            dx, dy = both[:n], both[n:]
-            ds = -slack - g @ dx
-            return dx, dy, ds, -(complementary + z * ds) / s
-
-        *_, ds, dz = direction(s * z)
+        here = _Point(matrix, g, dual, primal * size, slack * size, s, z)
+        _, _, ds, dz = _direction(here, s * z)
         reach = min(_longest(s, ds), _longest(z, dz))
-        after = float((s + reach * ds) @ (z + reach * dz)) / max(limits, 1)
-        centre = (after / gap) ** 3 * gap if gap > 0.0 else 0.0
-        dx, dy, ds, dz = direction(s * z + ds * dz - centre if step else s * z - gap)
-        share = _TO_BOUNDARY if gap > 1e-6 else 1.0 - 1e-4
-        reach = min(1.0, share * min(_longest(s, ds), _longest(z, dz)))
+        after = float((s + reach * ds) @ (z + reach * dz)) / limits
+        centre = after**3 / gap**2 if gap > 0.0 else 0.0
+        dx, dy, ds, dz = _direction(here, s * z + ds * dz - centre)
+        reach = min(1.0, _TO_BOUNDARY * min(_longest(s, ds), _longest(z, dz)))
         x, y, s, z = x + reach * dx, y + reach * dy, s + reach * ds, z + reach * dz
     raise InvalidValue(
         "The quadratic program did not converge.",
         next_step="Check the scale of the estimates, and that the weights are bounded.",
     )
+
+
+class _Point(NamedTuple):
+    """Where Newton's equations are set up: their matrix, the residuals, slacks, multipliers."""
+
+    matrix: Floats
+    g: Floats
+    dual: Floats
+    primal: Floats
+    slack: Floats
+    s: Floats
+    z: Floats
+
+
+def _direction(at: _Point, complementary: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Return Newton's steps of x, y, s and z that would take s · z down by `complementary`."""
+    right = np.concatenate(
+        [-at.dual - at.g.T @ ((at.z * at.slack - complementary) / at.s), -at.primal]
+    )
+    both: Floats = np.linalg.solve(at.matrix, right).astype(np.float64, copy=False)
+    dx, dy = both[: len(at.dual)], both[len(at.dual) :]
+    ds = -at.slack - at.g @ dx
+    return dx, dy, ds, -(complementary + at.z * ds) / at.s
 
 
 def _longest(values: Floats, steps: Floats) -> float:

@@ -1,9 +1,10 @@
 """Weights by contribution to risk: risk parity, and hierarchical risk parity."""
 
 import numpy as np
-from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
+from numpy.typing import NDArray
 
 from agents.portfolio_optimizer.estimation import checked_covariance
+from agents.portfolio_optimizer.solvers import ward_leaf_order
 from agents.price_history import Floats
 from domain.errors import InvalidValue
 
@@ -24,7 +25,7 @@ def risk_parity(covariance: Floats, budgets: Floats | None = None) -> Floats:
     """
     sigma = checked_covariance(covariance, len(covariance))
     n = len(sigma)
-    shares = np.full(n, 1.0 / n) if budgets is None else np.asarray(budgets, float)
+    shares = np.full(n, 1.0 / n) if budgets is None else np.asarray(budgets, dtype=np.float64)
     if shares.shape != (n,) or not (shares > 0.0).all():
         raise InvalidValue(
             "Risk budgets must be one number above 0 per asset.",
@@ -86,17 +87,16 @@ def hierarchical_risk_parity(covariance: Floats) -> Floats:
     return weights
 
 
-def _leaf_order(sigma: Floats) -> "np.typing.NDArray[np.intp]":
+def _leaf_order(sigma: Floats) -> NDArray[np.intp]:
     n = len(sigma)
     if n < 3:
         return np.arange(n)
     deviations = np.sqrt(np.diagonal(sigma))
     correlations = np.clip(sigma / np.outer(deviations, deviations), -1.0, 1.0)
     distances = np.sqrt(0.5 * (1.0 - correlations))[np.triu_indices(n, 1)]
-    tree = linkage(distances, method="ward")
-    return np.asarray(leaves_list(optimal_leaf_ordering(tree, distances)), np.intp)
+    return ward_leaf_order(distances)
 
 
-def _cluster_variance(sigma: Floats, inverse: Floats, part: "np.typing.NDArray[np.intp]") -> float:
+def _cluster_variance(sigma: Floats, inverse: Floats, part: NDArray[np.intp]) -> float:
     weights = inverse[part] / inverse[part].sum()
     return float(weights @ sigma[np.ix_(part, part)] @ weights)
