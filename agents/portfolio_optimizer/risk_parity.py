@@ -34,13 +34,12 @@ def risk_parity(covariance: Floats, budgets: Floats | None = None) -> Floats:
     shares = shares / shares.sum()
     deviations = np.sqrt(np.diagonal(sigma))
     correlations = sigma / np.outer(deviations, deviations)
-    y = np.sqrt(shares / (correlations @ np.sqrt(shares)).clip(1e-3))
-    y = y / np.sqrt(y @ correlations @ y)
+    y: Floats = np.sqrt(shares) / np.sqrt(max(float(correlations.mean()) * n, 1.0))
     for _ in range(_STEPS):
         gradient = correlations @ y - shares / y
         hessian = correlations.copy()
         hessian[np.diag_indices(n)] += shares / y**2
-        step = np.linalg.solve(hessian, gradient)
+        step: Floats = np.linalg.solve(hessian, gradient).astype(np.float64, copy=False)
         decrement = float(gradient @ step)
         if decrement < _DECREMENT:
             break
