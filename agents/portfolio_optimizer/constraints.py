@@ -182,10 +182,10 @@ def program(
     table.limit(f"weights sum to {constraints.budget:g}", ones, constraints.budget)
     for value, mask in _by_value(lower):
         name = f"{_who(symbols, mask)} at least {value:g}"
-        table.add(name, one[mask], lower[mask], np.full(mask.sum(), np.inf))
+        table.add(name, one[mask], lower[mask], np.full(len(lower[mask]), np.inf))
     for value, mask in _by_value(upper):
         name = f"{_who(symbols, mask)} at most {value:g}"
-        table.add(name, one[mask], np.full(mask.sum(), -np.inf), upper[mask])
+        table.add(name, one[mask], np.full(len(upper[mask]), -np.inf), upper[mask])
     for group in constraints.groups:
         row = np.array([[float(symbol in group.members) for symbol in symbols]])
         table.add(f"{group.name} at least {group.least:g}", row, _at(group.least), _INFINITE)

@@ -113,17 +113,17 @@ def maximum_sharpe(
     def solve(excluded: Excluded) -> Solved:
         rows = program(constraints, estimates.symbols, mean, excluded)
         n, width = rows.assets, rows.rows.shape[1]
-        hessian = np.zeros((width + 1, width + 1))
+        hessian: Floats = np.zeros((width + 1, width + 1))
         hessian[:n, :n] = sigma / unit**2
         earned = np.append(-rows.cost, -risk_free * constraints.budget) / unit
         earned[:n] += mean / unit
         (a, b), (g, h) = rows.equalities(), rows.inequalities()
-        last = np.append(np.zeros(width), -1.0)
+        last: Floats = np.append(np.zeros(width), -1.0)
         a = np.vstack([np.column_stack([a, -b]), earned])
         b = np.append(np.zeros(len(b)), 1.0)
         g, h = np.vstack([np.column_stack([g, -h]), last]), np.zeros(len(h) + 1)
         try:
-            x = minimise_quadratic(hessian, np.zeros(width + 1), (a, b), (g, h))
+            x = minimise_quadratic(hessian, np.zeros(len(last)), (a, b), (g, h))
         except InvalidValue as problem:
             raise InvalidValue(
                 "No allowed portfolio is expected to earn more than the risk-free rate.",

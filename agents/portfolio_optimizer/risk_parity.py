@@ -33,7 +33,7 @@ def risk_parity(covariance: Floats, budgets: Floats | None = None) -> Floats:
         )
     shares = shares / shares.sum()
     deviations = np.sqrt(np.diagonal(sigma))
-    correlations = sigma / np.outer(deviations, deviations)
+    correlations: Floats = sigma / np.multiply.outer(deviations, deviations)
     y: Floats = np.sqrt(shares) / np.sqrt(max(float(correlations.mean()) * n, 1.0))
     for _ in range(_STEPS):
         gradient = correlations @ y - shares / y
