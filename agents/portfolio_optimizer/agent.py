@@ -84,7 +84,7 @@ class PortfolioOptimizer(BaseAgent):
         constants = self.model.specification.constants
         return rebalance(
             holdings,
-            proposal.portfolio.cash,
+            proposal.portfolio.buying_power,
             aim.weights,
             aim.covariance,
             benefit=constants["risk_aversion"] * constants["review_days"],
@@ -154,7 +154,7 @@ class PortfolioOptimizer(BaseAgent):
             daily_volatility=float(aim.covariance[place, place]) ** 0.5,
             participation=0.0,
         )
-        held = {p.symbol: p for p in case.proposal.portfolio.positions}.get(symbol)
+        held = case.proposal.portfolio.position(symbol)
         return Holding(
             symbol=symbol,
             quantity=ZERO if held is None else held.quantity,

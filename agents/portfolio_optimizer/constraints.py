@@ -183,6 +183,8 @@ def program(
     for value, mask in _by_value(lower):
         name = f"{_who(symbols, mask)} at least {value:g}"
         table.add(name, one[mask], lower[mask], np.full(len(lower[mask]), np.inf))
+    # What the others' least weights leave of the budget needs no limit of its own.
+    upper = np.where(upper >= constraints.budget - (lower.sum() - lower), np.inf, upper)
     for value, mask in _by_value(upper):
         name = f"{_who(symbols, mask)} at most {value:g}"
         table.add(name, one[mask], np.full(len(upper[mask]), -np.inf), upper[mask])

@@ -36,10 +36,10 @@ def risk_parity(covariance: Floats, budgets: Floats | None = None) -> Floats:
     correlations: Floats = sigma / np.multiply.outer(deviations, deviations)
     y: Floats = np.sqrt(shares) / np.sqrt(max(float(correlations.mean()) * n, 1.0))
     for _ in range(_STEPS):
-        gradient = correlations @ y - shares / y
+        gradient: Floats = correlations @ y - shares / y
         hessian = correlations.copy()
         hessian[np.diag_indices(n)] += shares / y**2
-        step: Floats = np.linalg.solve(hessian, gradient).astype(np.float64, copy=False)
+        step = np.asarray(np.linalg.solve(hessian, gradient), dtype=np.float64)
         decrement = float(gradient @ step)
         if decrement < _DECREMENT:
             break
@@ -70,20 +70,33 @@ def hierarchical_risk_parity(covariance: Floats) -> Floats:
             "A covariance must be finite, with variances above 0.",
             next_step="Leave out the assets for which there is none.",
         )
-    n = len(sigma)
-    weights = np.ones(n)
-    inverse = 1.0 / variances
-    halves = [_leaf_order(sigma)]
-    while halves:
-        order = halves.pop()
-        if len(order) < 2:
+    order = _leaf_order(sigma)
+    inverse = 1.0 / variances[order]
+    # Sums over blocks from sums up to corners: a cluster is a stretch of the leaves.
+    weighed = np.zeros((len(sigma) + 1, len(sigma) + 1))
+    weighed[1:, 1:] = sigma[np.ix_(order, order)] * np.multiply.outer(inverse, inverse)
+    corners = weighed.cumsum(axis=0).cumsum(axis=1).tolist()
+    totals = np.concatenate([[0.0], inverse.cumsum()]).tolist()
+
+    def variance(first: int, after: int) -> float:
+        block = corners[after][after] - corners[first][after]
+        block += corners[first][first] - corners[after][first]
+        return block / (totals[after] - totals[first]) ** 2
+
+    weights = np.ones(len(sigma))
+    clusters = [(0, len(sigma))]
+    while clusters:
+        first, after = clusters.pop()
+        if after - first < 2:
             continue
-        parts = order[: len(order) // 2], order[len(order) // 2 :]
-        left, right = (_cluster_variance(sigma, inverse, part) for part in parts)
-        weights[parts[0]] *= right / (left + right)
-        weights[parts[1]] *= left / (left + right)
-        halves += parts
-    return weights
+        middle = first + (after - first) // 2
+        left, right = variance(first, middle), variance(middle, after)
+        weights[first:middle] *= right / (left + right)
+        weights[middle:after] *= left / (left + right)
+        clusters += [(first, middle), (middle, after)]
+    placed = np.empty_like(weights)
+    placed[order] = weights
+    return placed
 
 
 def _leaf_order(sigma: Floats) -> NDArray[np.intp]:
@@ -94,8 +107,3 @@ def _leaf_order(sigma: Floats) -> NDArray[np.intp]:
     correlations = np.clip(sigma / np.outer(deviations, deviations), -1.0, 1.0)
     distances = np.sqrt(0.5 * (1.0 - correlations))[np.triu_indices(n, 1)]
     return ward_leaf_order(distances)
-
-
-def _cluster_variance(sigma: Floats, inverse: Floats, part: NDArray[np.intp]) -> float:
-    weights = inverse[part] / inverse[part].sum()
-    return float(weights @ sigma[np.ix_(part, part)] @ weights)
