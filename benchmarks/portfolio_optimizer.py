@@ -4,6 +4,8 @@ The peers are no dependencies: where one is not installed (``pip install skfolio
 its rows are left out, and standard error says so.
 """
 
+# ruff: noqa: PLC0415 - peers are imported only where they are installed
+
 import importlib.util
 import sys
 import time

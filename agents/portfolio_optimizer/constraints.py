@@ -12,6 +12,8 @@ from domain.errors import InvalidValue
 
 #: Violations up to this are rounding of the solver.
 TOLERANCE = 1e-9
+#: What an asset without a bound may be held short, where a number is needed.
+_FAR = 10.0
 
 
 class ConflictingConstraints(InvalidValue):
@@ -288,10 +290,11 @@ class _Search:
         self._whole = np.zeros(width + (n if self._limit is not None else 0), bool)
         rows, low, high, names = base.rows, base.low, base.high, list(base.names)
         if self._limit is not None:
-            # |w| ≤ reach · held, and the number of those held is limited.
-            lower, upper = constraints.bounds(n)
-            reach = np.maximum(np.abs(lower), np.abs(upper))
-            reach = np.where(np.isfinite(reach), reach, 1e3)
+            # |w| ≤ reach · held, and the number of those held is limited. The reach is no bound of
+            # its own: what the budget and all that may be held short leave for one asset.
+            lower, _ = constraints.bounds(n)
+            short = float(-np.minimum(np.where(np.isfinite(lower), lower, -_FAR), 0.0).sum())
+            reach = np.full(n, abs(constraints.budget) + short + 1.0)
             self._whole[width:] = True
             link = np.zeros((2 * n, width + n))
             link[:n, :n], link[:n, width:] = np.eye(n), -np.diag(reach)

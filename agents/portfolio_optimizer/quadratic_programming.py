@@ -13,8 +13,11 @@ from agents.price_history import Floats
 from domain.errors import InvalidValue
 
 _STEPS = 100
-_GAP = 1e-13
-_RESIDUAL = 1e-10
+#: Residuals and mean complementarity, relative to the program's sizes: what is aimed at, and what
+#: still does where rounding allows no more (where many limits just hold).
+_AIM, _ENOUGH = 1e-12, 1e-8
+#: An error this many times the least one only grows from there.
+_DIVERGED = 1e6
 #: Least share of the way to the boundary that a step takes.
 _TO_BOUNDARY = 0.9995
 
@@ -44,23 +47,30 @@ def minimise_quadratic(
     matrix = np.zeros((n + equations, n + equations))
     matrix[n:, :n], matrix[:n, n:] = a, a.T
     size = 1.0 + max(float(np.abs(v).max(initial=0.0)) for v in (b, h))
+    best, least = x, np.inf
     for _ in range(_STEPS):
         dual = p @ x + q + a.T @ y + g.T @ z
         primal, slack = (a @ x - b) / size, (g @ x + s - h) / size
         gap = float(s @ z) / limits
-        if gap < _GAP and max(float(np.abs(v).max(initial=0.0)) for v in (dual, primal, slack)) < (
-            _RESIDUAL
-        ):
-            return x
+        error = max(gap, *(float(np.abs(v).max(initial=0.0)) for v in (dual, primal, slack)))
+        if error < least:
+            best, least = x, error
+        if error < _AIM or error > _DIVERGED * least:
+            break
         matrix[:n, :n] = p + (g.T * (z / s)) @ g
         here = _Point(matrix, g, dual, primal * size, slack * size, s, z)
-        _, _, ds, dz = _direction(here, s * z)
+        try:
+            _, _, ds, dz = _direction(here, s * z)
+        except np.linalg.LinAlgError:
+            break
         reach = min(_longest(s, ds), _longest(z, dz))
         after = float((s + reach * ds) @ (z + reach * dz)) / limits
         centre = after**3 / gap**2 if gap > 0.0 else 0.0
         dx, dy, ds, dz = _direction(here, s * z + ds * dz - centre)
         reach = min(1.0, _TO_BOUNDARY * min(_longest(s, ds), _longest(z, dz)))
         x, y, s, z = x + reach * dx, y + reach * dy, s + reach * ds, z + reach * dz
+    if least < _ENOUGH:
+        return best
     raise InvalidValue(
         "The quadratic program did not converge.",
         next_step="Check the scale of the estimates, and that the weights are bounded.",
