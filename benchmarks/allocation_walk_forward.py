@@ -15,7 +15,12 @@ import numpy as np
 import polars as pl
 
 from agents.indicators import compute_frame
-from agents.learning.training import classic, train
+from agents.learning.loop import one_thread
+from agents.learning.samples import panel, split
+from agents.learning.task import Lesson, draft
+from agents.model import Model
+from agents.network import PolicyNetwork
+from agents.portfolio_optimizer import training as task
 from agents.validation import validation_metrics
 from benchmarks.measure import Row, run
 from domain.settings import TradingSettings
@@ -81,15 +86,12 @@ def _bars(closes: np.ndarray, dates: list[datetime], symbols: list[str]) -> pl.D
 def _learned(bars: pl.DataFrame, dates: list[datetime]) -> list[Row]:
     features = compute_frame(bars)
     gains: dict[str, list[np.ndarray]] = {"learned": [], "classic": []}
-    agent = AgentId.PORTFOLIO_OPTIMIZER
     for cut in range(_LEARN_DAYS, len(dates) - _RETRAIN_DAYS // 2, _RETRAIN_DAYS):
         start, until = dates[cut - _LEARN_DAYS], dates[cut]
         end = dates[min(cut + _RETRAIN_DAYS, len(dates) - 1)]
         known, known_features = (t.filter(pl.col("timestamp") >= start) for t in (bars, features))
-        for name, make in (("learned", train), ("classic", classic)):
-            model = make(
-                agent, known, known_features, until=until, seed=_SEED, settings=_SETTINGS
-            ).model
+        for name, units in (("learned", task.LEARNING.hidden_units), ("classic", 0)):
+            model = _model(known, known_features, until, units)
             measured = validation_metrics(
                 model, known, known_features, start=until, end=end, settings=_SETTINGS
             )
@@ -107,6 +109,24 @@ def _learned(bars: pl.DataFrame, dates: list[datetime]) -> list[Row]:
             theirs=year * float(plain.mean() / plain.std(ddof=1)),
         )
     ]
+
+
+def _model(bars: pl.DataFrame, features: pl.DataFrame, until: datetime, units: int) -> Model:
+    """The allocation as training makes it; the vote's calibration is not needed."""
+    lesson = Lesson(split(panel(bars, features, until)), until, _SETTINGS, _no_trials)
+    network = PolicyNetwork(len(task.INPUTS), 1, units)
+    task.policy(network)
+    if units:
+        with one_thread():
+            network.initialise(_SEED)
+            task.learn(network, lesson, task.LEARNING)
+    return draft(
+        AgentId.PORTFOLIO_OPTIMIZER, task.INPUTS, network.eval(), lesson, constants=task.CONSTANTS
+    )
+
+
+def _no_trials():
+    raise AssertionError("an allocation alone needs no trial proposals")
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def test_he_and_littermans_tables(countries):
 
 
 def test_two_views_of_pyportfolioopt(known):
-    # PyPortfolioOpt 1.5+, BlackLittermanModel(S, pi, P, Q, omega, tau=0.05)
+    # PyPortfolioOpt 1.6.0, BlackLittermanModel(S, pi, P, Q, omega, tau=0.05)
     prior = np.array([0.001, 0.002, 0.0015, 0.0005, 0.001])
     views = [
         View(np.array([1.0, 0, 0, 0, 0]), 0.003, 1e-5),
