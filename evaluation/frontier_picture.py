@@ -1,4 +1,4 @@
-"""The picture of a frontier in the documentation: ``python -m evaluation.frontier_picture FILE``."""
+"""The frontier in the documentation: ``python -m evaluation.frontier_picture FILE``."""
 
 import sys
 from collections.abc import Mapping

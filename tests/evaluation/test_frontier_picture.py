@@ -1,5 +1,5 @@
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from agents.portfolio_optimizer.frontier import efficient_frontier
 from evaluation.frontier_picture import example, picture
@@ -16,7 +16,7 @@ def test_every_turning_point_is_a_dot_inside_the_picture():
     known = example()
     dots = [
         dot
-        for dot in ElementTree.fromstring(picture()).iter("{http://www.w3.org/2000/svg}circle")
+        for dot in ET.fromstring(picture()).iter("{http://www.w3.org/2000/svg}circle")
         if dot.get("fill") == BLUE
     ]
     frontier = efficient_frontier(known.expected, known.covariance)
