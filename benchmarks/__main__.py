@@ -27,6 +27,8 @@ BENCHMARKS = (
     "vote_latency",
     "stored_decisions",
     "seal_cost",
+    "portfolio_optimizer",
+    "allocation_walk_forward",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
