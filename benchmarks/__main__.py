@@ -28,6 +28,8 @@ BENCHMARKS = (
     "stored_decisions",
     "seal_cost",
     "risk",
+    "portfolio_optimizer",
+    "allocation_walk_forward",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -1,4 +1,8 @@
-"""The Portfolio Optimizer's vote: the marginal utility of the trade after costs."""
+"""The Portfolio Optimizer's vote: the marginal utility of the trade after costs.
+
+The classic target is the most diversified portfolio. It was chosen among the classic objectives by
+walk-forward after costs (`benchmarks.allocation_walk_forward`, `docs/agents.md`), not by taste.
+"""
 
 from datetime import timedelta
 from math import exp, sqrt
@@ -15,10 +19,13 @@ from agents.exposure import (
     weights_before,
 )
 from agents.model import PLACES, Model
+from agents.portfolio_optimizer.constraints import Constraints
+from agents.portfolio_optimizer.estimation import Estimates
+from agents.portfolio_optimizer.mean_variance import maximum_diversification
 from agents.price_history import Floats, to_instant
 
-_CORRELATION_DAYS = 252
-_FEWEST_DAYS = 40
+CORRELATION_DAYS = 252
+FEWEST_DAYS = 40
 #: An asset whose newest bar is older than this is no longer traded.
 _STALE = timedelta(days=10)
 
@@ -31,18 +38,35 @@ class Allocation(NamedTuple):
     covariance: Floats
 
 
-def allocation_weights(preferences: Floats, exposure: float, largest: float) -> Floats:
-    """Return exposure × softmax(preferences), each weight at most `largest`.
+def classic_weights(covariance: Floats) -> Floats:
+    """Return the most diversified long-only weights, sum 1."""
+    symbols = tuple(str(asset) for asset in range(len(covariance)))
+    deviations = np.sqrt(np.diagonal(covariance))
+    return maximum_diversification(
+        Estimates(symbols, deviations, covariance, deviations[None]), Constraints()
+    ).weights
 
-    With the classic policy, whose preference is minus the log volatility, these are the
-    inverse-volatility weights.
+
+def allocation_weights(
+    classic: Floats, preferences: Floats, exposure: float, largest: float
+) -> Floats:
+    """Return exposure × classic weights tilted by exp(preferences), each at most `largest`.
+
+    The classic policy has no preferences: its weights are the classic ones.
     """
-    shares = np.exp(preferences - preferences.max())
+    shares = classic * np.exp(preferences - preferences.max())
     return np.minimum(exposure * shares / shares.sum(), largest)
 
 
-def target_allocation(model: Model, case: Case) -> Allocation | Abstention:
-    """Return the model's target weights as of the proposal."""
+class Outlook(NamedTuple):
+    """What is known of the assets that can be held: estimates per day, and the model's inputs."""
+
+    estimates: Estimates
+    inputs: Floats
+
+
+def outlook(model: Model, case: Case) -> Outlook | Abstention:
+    """Return what is known as of the proposal; expected returns are the means of 252 days."""
     rows: dict[str, Floats] = {}
     volatilities: list[float] = []
     for symbol in case.view.symbols:
@@ -58,19 +82,30 @@ def target_allocation(model: Model, case: Case) -> Allocation | Abstention:
     if case.proposal.symbol not in rows:
         return Abstention(f"history of {case.proposal.symbol} is too short for the features")
     symbols = list(rows)
-    returns = case.view.returns(symbols, case.at, _CORRELATION_DAYS)
-    if len(returns) < _FEWEST_DAYS:
-        return Abstention(f"only {len(returns)} common days of returns, {_FEWEST_DAYS} needed")
-    preferences = model.predict(np.stack(list(rows.values())))[:, 0]
+    returns = case.view.returns(symbols, case.at, CORRELATION_DAYS)
+    if len(returns) < FEWEST_DAYS:
+        return Abstention(f"only {len(returns)} common days of returns, {FEWEST_DAYS} needed")
+    covariance = present_covariance(returns, np.array(volatilities))
+    known = Estimates(tuple(symbols), returns.mean(axis=0), covariance, returns)
+    return Outlook(known, np.stack(list(rows.values())))
+
+
+def target_allocation(model: Model, case: Case) -> Allocation | Abstention:
+    """Return the model's target weights as of the proposal."""
+    known = outlook(model, case)
+    if isinstance(known, Abstention):
+        return known
+    covariance = known.estimates.covariance
     weights = allocation_weights(
-        preferences,
+        classic_weights(covariance),
+        model.predict(known.inputs)[:, 0],
         model.specification.constants["exposure"],
         float(case.limits.maximum_position_fraction),
     )
-    return Allocation(symbols, weights, _covariance(returns, np.array(volatilities)))
+    return Allocation(list(known.estimates.symbols), weights, covariance)
 
 
-def _covariance(returns: Floats, volatilities: Floats) -> Floats:
+def present_covariance(returns: Floats, volatilities: Floats) -> Floats:
     """Return present volatilities with the past correlations, shrunk a fifth to none."""
     deviations = returns.std(axis=0)
     scaled = (returns - returns.mean(axis=0)) / np.where(deviations > 1e-12, deviations, 1.0)

@@ -1,7 +1,8 @@
 """What the Portfolio Optimizer learns: weights that grow wealth after costs.
 
-The gradient of log wealth flows straight through the allocation: batched windows of the panel,
-rebalanced every `HORIZON_DAYS` days, are one tensor expression.
+The gradient of log wealth flows straight through the allocation (a direct policy gradient, without
+estimating any value): batched episodes of the panel, rebalanced every `HORIZON_DAYS` days. What is
+learned is a tilt of the classic weights; the classic policy has none.
 """
 
 from typing import NamedTuple
@@ -18,7 +19,15 @@ from agents.learning.samples import HORIZON_DAYS, Panel
 from agents.learning.task import Lesson, Skill, draft, judged, score_from
 from agents.model import Epoch, Model
 from agents.network import PolicyNetwork
-from agents.portfolio_optimizer.judgement import allocation_weights, assess
+from agents.portfolio_optimizer.episodes import run_episodes
+from agents.portfolio_optimizer.judgement import (
+    CORRELATION_DAYS,
+    FEWEST_DAYS,
+    allocation_weights,
+    assess,
+    classic_weights,
+    present_covariance,
+)
 from agents.price_history import Floats, Microseconds
 from domain.settings import TradingSettings
 from domain.voting import AgentId
@@ -43,33 +52,54 @@ _USUAL_PRICE = 50.0
 
 
 class Grid(NamedTuple):
-    """The panel as days × assets: inputs (0 where absent), simple forward returns, presence."""
+    """The panel as days × assets: inputs (0 where absent), simple forward returns, presence.
+
+    `classic` are the weights that the tilt is learned on, 0 where absent.
+    """
 
     times: Microseconds
     inputs: Floats
     returns: Floats
     present: NDArray[np.bool_]
+    classic: Floats
 
 
-def grid(rows: Panel) -> Grid:
-    """Return the days on which at least two assets have features."""
+def grid(rows: Panel, every: int = 1) -> Grid:
+    """Return each `every`-th of the days on which at least two assets have features.
+
+    Correlations are those of the returns in `rows` before the day; none where they are too few.
+    """
     times, day = np.unique(rows.times, return_inverse=True)
     symbols, asset = np.unique(rows.symbols, return_inverse=True)
     shape = len(times), len(symbols)
+
+    def table(column: Floats) -> Floats:
+        filled = np.zeros(shape)
+        filled[day, asset] = column
+        return filled
+
     inputs = np.zeros((*shape, len(INPUTS)))
-    returns, present = np.zeros(shape), np.zeros(shape, bool)
     inputs[day, asset] = rows.columns(INPUTS)
-    returns[day, asset] = np.expm1(rows.forward_return)
-    present[day, asset] = True
-    enough = present.sum(axis=1) >= _FEWEST_ASSETS
-    return Grid(times[enough], inputs[enough], returns[enough], present[enough])
+    present = table(np.ones(rows.rows)) > 0.0
+    returns = table(np.expm1(rows.forward_return))
+    daily = np.where(present, np.expm1(table(rows.day_return)), np.nan)
+    volatility = np.exp(table(rows.columns(("log_volatility_ewma",))[:, 0]))
+    days = np.flatnonzero(present.sum(axis=1) >= _FEWEST_ASSETS)[::every]
+    classic = np.zeros(shape)
+    for row in days:
+        here = present[row]
+        # The return in a day's row is the next day's: the newest that is known is yesterday's.
+        past = daily[max(0, row - CORRELATION_DAYS) : row, here]
+        past = past[np.isfinite(past).all(axis=1)]
+        if len(past) < FEWEST_DAYS:
+            past = np.zeros((1, int(here.sum())))
+        classic[row, here] = classic_weights(present_covariance(past, volatility[row, here]))
+    return Grid(times[days], inputs[days], returns[days], present[days], classic[days])
 
 
 def policy(network: PolicyNetwork) -> None:
-    """Set the classic allocation: preference = -log volatility, the inverse-volatility weights."""
-    weight = np.zeros((1, len(INPUTS)))
-    weight[0, INPUTS.index("log_volatility_ewma")] = -1.0
-    network.set_policy(weight, np.zeros(1))
+    """Set the classic allocation: no tilt."""
+    network.set_policy(np.zeros((1, len(INPUTS))), np.zeros(1))
 
 
 def learn(network: PolicyNetwork, lesson: Lesson, settings: LearningSettings) -> list[Epoch]:
@@ -84,7 +114,7 @@ def learn(network: PolicyNetwork, lesson: Lesson, settings: LearningSettings) ->
 def _windows(days: Grid) -> Samples:
     starts = np.arange(max(0, len(days.times) - HORIZON_DAYS * (_PERIODS - 1)))
     picked = starts[:, None] + HORIZON_DAYS * np.arange(_PERIODS)
-    targets = np.stack([days.returns[picked], days.present[picked].astype(float)], axis=-1)
+    targets = np.stack([days.returns[picked], days.classic[picked]], axis=-1)
     return Samples(days.inputs[picked], targets)
 
 
@@ -93,14 +123,11 @@ def _loss(limits: TradingSettings) -> Loss:
     largest = float(limits.maximum_position_fraction)
 
     def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-        returns, present = targets[..., 0], targets[..., 1] > 0
-        preferences = outputs[..., 0].masked_fill(~present, -torch.inf)
-        shares = torch.softmax(preferences, dim=-1)
+        returns, classic = targets[..., 0], targets[..., 1]
+        shares = torch.softmax(outputs[..., 0] + torch.log(classic), dim=-1)
         weights = (CONSTANTS["exposure"] * shares).clamp(max=largest)
-        traded = (weights[:, 1:] - weights[:, :-1]).abs().sum(-1)
-        earned = (weights * returns).sum(-1)
-        after_costs = torch.cat([earned[:, :1], earned[:, 1:] - cost * traded], dim=1)
-        return -BASIS_POINTS / 100.0 * torch.log1p(after_costs).mean(-1)
+        grown = run_episodes(weights, returns, cost).log_growth
+        return -BASIS_POINTS / 100.0 * grown.mean(-1)
 
     return loss
 
@@ -130,23 +157,24 @@ def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
 
 def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:
     """Return the log return after costs of each period of `HORIZON_DAYS` days, none overlapping."""
-    days = grid(rows)
+    days = grid(rows, HORIZON_DAYS)
     cost, largest = _cost(limits), float(limits.maximum_position_fraction)
-    steps = range(0, len(days.times), HORIZON_DAYS)
-    before = np.zeros(days.returns.shape[1])
+    held = np.zeros(days.returns.shape[1])
     gains: list[float] = []
-    for step in steps:
+    for step in range(len(days.times)):
         present = days.present[step]
-        preferences = model.predict(days.inputs[step][present])[:, 0]
         weights = np.zeros(len(present))
         weights[present] = allocation_weights(
-            preferences, model.specification.constants["exposure"], largest
+            days.classic[step][present],
+            model.predict(days.inputs[step][present])[:, 0],
+            model.specification.constants["exposure"],
+            largest,
         )
-        traded = float(np.abs(weights - before).sum())
-        gains.append(float(np.log1p(weights @ days.returns[step] - cost * traded)))
-        before = weights
+        growth = 1.0 + weights @ days.returns[step] - cost * float(np.abs(weights - held).sum())
+        gains.append(float(np.log(growth)))
+        held = weights * (1.0 + days.returns[step]) / growth
     return Skill(
-        ["*"] * len(gains), [int(days.times[step]) for step in steps],
+        ["*"] * len(gains), days.times.tolist(),
         {"log_return": np.array(gains)},
     )  # fmt: skip
 

@@ -5,7 +5,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from agents.assessment import Abstention, Case
-from agents.portfolio_optimizer.judgement import allocation_weights, assess, target_allocation
+from agents.portfolio_optimizer.judgement import (
+    allocation_weights,
+    assess,
+    classic_weights,
+    target_allocation,
+)
 from domain.voting import Action, AgentId
 
 
@@ -16,21 +21,22 @@ def case_of(view, until, limits, proposal_of):
 
 @given(nps.arrays(np.float64, st.integers(1, 30), elements=st.floats(-20, 20)))
 def test_weights_are_long_only_and_within_exposure_and_cap(preferences):
-    weights = allocation_weights(preferences, 0.9, 0.3)
+    classic = np.full(len(preferences), 1.0 / len(preferences))
+    weights = allocation_weights(classic, preferences, 0.9, 0.3)
     assert (weights >= 0).all()
     assert weights.max() <= 0.3
     assert weights.sum() <= 0.9 + 1e-12
 
 
-def test_the_classic_allocation_is_inverse_volatility(classics, case_of):
+def test_the_classic_allocation_is_the_most_diversified(classics, case_of):
     model = classics[AgentId.PORTFOLIO_OPTIMIZER].model
-    case = case_of()
-    allocation = target_allocation(model, case)
-    inverse = np.array(
-        [np.exp(-case.features(symbol)["log_volatility_ewma"]) for symbol in allocation.symbols]
-    )
-    expected = np.minimum(0.9 * inverse / inverse.sum(), 0.3)
-    np.testing.assert_allclose(allocation.weights, expected, rtol=1e-5)
+    allocation = target_allocation(model, case_of())
+    sigma = allocation.covariance
+    # The most diversified long-only weights are equally correlated with all that is held.
+    weights = classic_weights(sigma)
+    correlations = sigma @ weights / np.sqrt(np.diagonal(sigma))
+    np.testing.assert_allclose(correlations[weights > 0], correlations.min(), rtol=1e-9)
+    np.testing.assert_allclose(allocation.weights, np.minimum(0.9 * weights, 0.3), rtol=1e-9)
 
 
 def test_a_trade_toward_the_target_gains_and_one_past_it_loses(classics, case_of):
