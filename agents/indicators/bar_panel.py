@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from agents.price_history import PriceHistory, to_instant
 from domain.errors import DataQualityError
 
+_NO_BARS = PriceHistory(np.zeros(0, np.int64), *(np.zeros(0) for _ in range(5)))
+
 
 class BarPanel(NamedTuple):
     """Symbol after symbol in one table; symbol i owns rows `starts[i]` to `starts[i + 1]`."""
@@ -28,7 +30,8 @@ class BarPanel(NamedTuple):
         bounds = self.starts.tolist()
         for start, end in pairwise(bounds):
             rows = slice(start, end)
-            yield rows, PriceHistory(*(column[rows] for column in self.bars))
+            prices = (column[rows] for column in self.bars.prices())
+            yield rows, PriceHistory(self.bars.times[rows], *prices)
 
 
 def panel_of(histories: Mapping[str, PriceHistory]) -> BarPanel:

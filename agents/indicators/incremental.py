@@ -5,6 +5,7 @@ of `technical.analyse` over the same bars.
 """
 
 from collections.abc import Iterator
+from math import inf
 
 import msgspec
 
@@ -36,7 +37,7 @@ def _deviation() -> Deviation:
     return Deviation(SimpleMean(PERIOD))
 
 
-class TechnicalState(msgspec.Struct, frozen=True, kw_only=True):
+class TechnicalState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the indicators of one symbol remember: a few hundred numbers, however many bars."""
 
     time: int = -1
@@ -131,9 +132,9 @@ class TechnicalState(msgspec.Struct, frozen=True, kw_only=True):
 def _check(bar: Bar, newest: int) -> None:
     possible = (
         bar.time > newest
-        and 0.0 < bar.low <= min(bar.open, bar.close)
-        and max(bar.open, bar.close) <= bar.high < float("inf")
-        and 0.0 <= bar.volume < float("inf")
+        and 0.0 < bar.low <= bar.open <= bar.high < inf
+        and bar.low <= bar.close <= bar.high
+        and 0.0 <= bar.volume < inf
     )
     if not possible:
         raise InvalidValue(

@@ -6,10 +6,13 @@ a volume-weighted price where nothing was traded.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import talib
+from talib import MA_Type
 
 from agents.indicators import volatility
 from agents.indicators.bar_panel import BarPanel
@@ -56,7 +59,7 @@ def _directions(bars: PriceHistory) -> tuple[Floats, ...]:
 
 
 def _stochastic(bars: PriceHistory) -> tuple[Floats, ...]:
-    return talib.STOCH(bars.high, bars.low, bars.close, 14, 3, 0, 3, 0)
+    return talib.STOCH(bars.high, bars.low, bars.close, 14, 3, MA_Type.SMA, 3, MA_Type.SMA)
 
 
 def _on_balance(bars: PriceHistory) -> tuple[Floats, ...]:
@@ -75,7 +78,7 @@ def _vwap(bars: PriceHistory) -> tuple[Floats, ...]:
 def _session_vwap(bars: PriceHistory) -> tuple[Floats, ...]:
     traded, volume = _typical(bars) * bars.volume, bars.volume.copy()
     starts = np.flatnonzero(np.diff(bars.times // _DAY, prepend=-1)).tolist()
-    for start, end in zip(starts, [*starts[1:], bars.length], strict=True):
+    for start, end in pairwise([*starts, bars.length]):
         np.cumsum(traded[start:end], out=traded[start:end])
         np.cumsum(volume[start:end], out=volume[start:end])
     return (_quotient(traded, volume),)
@@ -117,6 +120,10 @@ def _commodity_channel(bars: PriceHistory) -> tuple[Floats, ...]:
 
 def _money_flow(bars: PriceHistory) -> tuple[Floats, ...]:
     return (talib.MFI(bars.high, bars.low, bars.close, bars.volume, 14),)
+
+
+def _volatility(bars: PriceHistory, *, estimate: volatility.Estimator) -> tuple[Floats, ...]:
+    return (estimate(bars, volatility.PERIOD),)
 
 
 _INDICATORS = (
@@ -170,14 +177,14 @@ _INDICATORS = (
     ),
     *(
         Technical(
-            lambda bars, n=n: _simple_mean(bars, n), n - 1, "price",
+            partial(_simple_mean, period=n), n - 1, "price",
             {f"sma_{n}": f"mean of {n} closes"},
         )
         for n in (20, 50, 200)
     ),
     *(
         Technical(
-            lambda bars, n=n: _exponential_mean(bars, n), n - 1, "price",
+            partial(_exponential_mean, period=n), n - 1, "price",
             {f"ema_{n}": f"exponential mean of {n} closes, begun with their plain mean"},
         )
         for n in (12, 20, 26)
@@ -214,7 +221,7 @@ _INDICATORS = (
     ),
     *(
         Technical(
-            lambda bars, estimate=estimate: (estimate(bars, volatility.PERIOD),),
+            partial(_volatility, estimate=estimate),
             look_back,
             "per bar",
             {f"volatility_{name}_21": f"realised volatility of 21 bars: {meaning}"},
