@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 
 from agents.indicators import FEATURE_NAMES, compute_latest
+from agents.indicators.incremental import TechnicalState, advanced
 from agents.price_history import (
     Floats,
     Microseconds,
@@ -69,6 +70,7 @@ class MarketView:
         self._bar_times: dict[str, dict[str, int]] = {}
         self._features: dict[tuple[str, int], dict[str, float]] = {}
         self._prepared: dict[tuple[str, int], Floats] = {}
+        self._technical: dict[str, TechnicalState] = {}
         self._arrived = asyncio.Condition()
 
     @property
@@ -94,6 +96,7 @@ class MarketView:
             for symbol, headline in news.select("symbol", "headline").iter_rows():
                 self._headlines.setdefault(symbol, set()).add(headline)
         self._features.clear()
+        self._technical.clear()
         self._prepared = {}
         if features is not None:
             values = features.select(FEATURE_NAMES).to_numpy()
@@ -202,6 +205,29 @@ class MarketView:
                 else dict(zip(FEATURE_NAMES, prepared.tolist(), strict=True))
             )
         return self._features[key]
+
+    def indicators(self, symbol: str, until: datetime) -> dict[str, float]:
+        """Return the newest bar's indicators as of `until`, in natural units.
+
+        The state of the newest instant asked for is kept, so that the next bars only advance it;
+        of an earlier instant all bars are read again.
+
+        Raises
+        ------
+        InvalidValue
+            If no bar of the symbol is known by then, or one of them can't be.
+        """
+        history = self.history(symbol, until)
+        if not history.length:
+            raise InvalidValue(
+                f"No bar of {symbol} is known by {until.isoformat()}.",
+                next_step="Ask for a later instant.",
+            )
+        held = self._technical.get(symbol, TechnicalState())
+        if held.time > history.times[-1]:
+            return advanced(TechnicalState(), history).values
+        self._technical[symbol] = advanced(held, history)
+        return self._technical[symbol].values
 
     def returns(self, symbols: list[str], before: datetime, days: int) -> Floats:
         """Return simple daily returns (days × symbols) on the days that all `symbols` traded.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from math import inf
 
 import msgspec
+import numpy as np
 
 from agents.indicators.running import Deviation, ExponentialMean, SimpleMean, Window
 from agents.indicators.running_closes import (
@@ -150,9 +151,9 @@ def bars_of(history: PriceHistory) -> Iterator[Bar]:
 
 def advanced(state: TechnicalState, history: PriceHistory) -> TechnicalState:
     """Return the state after those bars of `history` that are later than its newest."""
-    for bar in bars_of(history):
-        if bar.time > state.time:
-            state = state.update(bar)
+    known = int(np.searchsorted(history.times, state.time, side="right"))
+    for bar in bars_of(history.last(history.length - known)):
+        state = state.update(bar)
     return state
 
 

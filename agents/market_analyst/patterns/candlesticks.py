@@ -1,6 +1,5 @@
 """Candlesticks: all that TA-Lib knows, by the names of the textbooks."""
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,8 +12,8 @@ from agents.market_analyst.patterns.swings import Chart
 
 def _name(function: Callable[..., Any]) -> str:
     """Return TA-Lib's own words for a pattern, from the heading of its documentation."""
-    heading = str(function.__doc__).strip().splitlines()[2]
-    return re.sub(r"\s+", " ", heading.partition("(Pattern Recognition)")[0]).strip().lower()
+    heading = str(function.__doc__).partition("(Pattern Recognition)")[0].splitlines()[-1]
+    return " ".join(heading.lower().split())
 
 
 #: Name → TA-Lib's function.

@@ -81,8 +81,8 @@ def chart_of(bars: PriceHistory, since: int = 0) -> Chart:
 def find_swings(bars: PriceHistory, extent: Floats) -> list[Swing]:
     """Return the swings, highs and lows in turn.
 
-    A high is known once a close lies `REVERSAL` average true ranges below it, a low likewise; a
-    line or a constant has none.
+    A high is known once a close lies `REVERSAL` average true ranges below it, a low likewise. Where
+    the history begins is no turn: a line has none, nor has what doesn't move.
     """
     high, low, close = bars.high.tolist(), bars.low.tolist(), bars.close.tolist()
     reaches = (REVERSAL * extent).tolist()
@@ -95,9 +95,11 @@ def find_swings(bars: PriceHistory, extent: Floats) -> list[Swing]:
         if leg <= 0 and low[bar] < low[bottom]:
             bottom = bar
         if leg >= 0 and top < bar and high[top] - close[bar] > reaches[bar] > 0.0:
-            found.append(Swing(top, high[top], high=True, known=bar))
+            if leg:
+                found.append(Swing(top, high[top], high=True, known=bar))
             leg, bottom = -1, min(range(top + 1, bar + 1), key=low.__getitem__)
         elif leg <= 0 and bottom < bar and close[bar] - low[bottom] > reaches[bar] > 0.0:
-            found.append(Swing(bottom, low[bottom], high=False, known=bar))
+            if leg:
+                found.append(Swing(bottom, low[bottom], high=False, known=bar))
             leg, top = 1, max(range(bottom + 1, bar + 1), key=high.__getitem__)
     return found
