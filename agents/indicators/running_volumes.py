@@ -56,28 +56,26 @@ class VolumeWeightedPrice(msgspec.Struct, frozen=True):
 
 
 class MoneyFlow(msgspec.Struct, frozen=True):
-    """Money flow index, by running sums of the flows of rising and falling typical prices."""
+    """Money flow index of the flows of rising and falling typical prices; 0 where none flows."""
 
     period: int
     previous: float = nan
     flows: tuple[float, ...] = ()
-    rising: float = 0.0
-    falling: float = 0.0
-    value: float = nan
 
     def update(self, bar: Bar) -> "MoneyFlow":
         """Take one bar in."""
-        n, typical = self.period, bar.typical
-        if isnan(self.previous):
-            return MoneyFlow(n, typical)
-        flow = typical * bar.volume
-        signed = flow if typical > self.previous else -flow if typical < self.previous else 0.0
-        flows, rising, falling = self.flows, self.rising, self.falling
-        if len(flows) == n:
-            rising, falling = rising - max(flows[0], 0.0), falling - max(-flows[0], 0.0)
-            flows = flows[1:]
-        rising, falling = rising + max(signed, 0.0), falling + max(-signed, 0.0)
-        flows = (*flows, signed)
-        both = rising + falling
-        value = nan if len(flows) < n else 0.0 if both < 1.0 else 100.0 * (rising / both)
-        return MoneyFlow(n, typical, flows, rising, falling, value)
+        typical, before = bar.typical, self.previous
+        if isnan(before):
+            return MoneyFlow(self.period, typical)
+        direction = (typical > before) - (typical < before)
+        flows = (*self.flows, direction * typical * bar.volume)
+        return MoneyFlow(self.period, typical, flows[-self.period :])
+
+    @property
+    def value(self) -> float:
+        """The index; NaN until there are enough bars."""
+        if len(self.flows) < self.period:
+            return nan
+        rising = sum([flow for flow in self.flows if flow > 0.0])
+        both = sum([abs(flow) for flow in self.flows])
+        return 100.0 * (rising / both) if both > 0.0 else 0.0

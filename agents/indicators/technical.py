@@ -217,7 +217,7 @@ _INDICATORS = (
         _money_flow,
         14,
         "0 … 100",
-        {"mfi_14": "money flow index (Quong and Soudack 1989); 0 below a flow of 1"},
+        {"mfi_14": "money flow index (Quong and Soudack 1989)"},
     ),
     *(
         Technical(

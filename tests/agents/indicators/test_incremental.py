@@ -53,6 +53,15 @@ def test_a_spike_leaves_no_trace_once_it_has_passed():
     assert_equal(advanced(TechnicalState(), history), history)
 
 
+def test_flows_may_be_small_or_stop():
+    history = walk(60)
+    small = history._replace(volume=history.volume * 1e-20)
+    assert_equal(advanced(TechnicalState(), small), small)
+    stops = history._replace(volume=np.where(np.arange(60) < 40, history.volume, 0.0))
+    assert_equal(advanced(TechnicalState(), stops), stops)
+    assert advanced(TechnicalState(), stops).values["mfi_14"] == 0.0
+
+
 def test_states_are_values():
     history = walk(80)
     before = advanced(TechnicalState(), cut(history, 70))

@@ -23,6 +23,16 @@ def test_a_pattern_is_known_from_the_bars_up_to_its_confirmation(seed, share):
     assert sorted(find_patterns(cut(history, length))) == sorted(known)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_pattern_is_known_at_the_very_bar_that_completes_it(seed):
+    history = random_walk(900, seed)
+    drawn = [pattern for pattern in find_patterns(history) if len(pattern.points) > 1]
+    assert len(drawn) > 8
+    for pattern in drawn:
+        length = int(np.searchsorted(history.times, pattern.confirmed)) + 1
+        assert pattern in find_patterns(cut(history, length), since=pattern.confirmed)
+
+
 def test_nothing_of_a_pattern_lies_after_its_confirmation():
     for pattern in find_patterns(random_walk(3000, 7)):
         places = [*pattern.points, *(end for line in pattern.lines for end in line)]
