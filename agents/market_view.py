@@ -9,6 +9,7 @@ import polars as pl
 
 from agents.feature_rows import FeatureRows
 from agents.indicators import FEATURE_NAMES, compute_latest
+from agents.indicators.incremental import TechnicalState, advanced
 from agents.price_history import (
     Floats,
     Microseconds,
@@ -71,6 +72,7 @@ class MarketView:
         self._features: dict[tuple[str, int], dict[str, float]] = {}
         self._prepared: dict[tuple[str, int], Floats] = {}
         self._rows: dict[str, FeatureRows] = {}
+        self._technical: dict[str, TechnicalState] = {}
         self._arrived = asyncio.Condition()
 
     @property
@@ -97,6 +99,7 @@ class MarketView:
                 self._headlines.setdefault(symbol, set()).add(headline)
         self._features.clear()
         self._rows.clear()
+        self._technical.clear()
         self._prepared = {}
         if features is not None:
             values = features.select(FEATURE_NAMES).to_numpy()
@@ -220,6 +223,29 @@ class MarketView:
             self._news.get(symbol, NO_NEWS),
             lambda time: self._prepared.get((symbol, time)),
         )
+
+    def indicators(self, symbol: str, until: datetime) -> dict[str, float]:
+        """Return the newest bar's indicators as of `until`, in natural units.
+
+        The state of the newest instant asked for is kept, so that the next bars only advance it;
+        of an earlier instant all bars are read again.
+
+        Raises
+        ------
+        InvalidValue
+            If no bar of the symbol is known by then, or one of them can't be.
+        """
+        history = self.history(symbol, until)
+        if not history.length:
+            raise InvalidValue(
+                f"No bar of {symbol} is known by {until.isoformat()}.",
+                next_step="Ask for a later instant.",
+            )
+        held = self._technical.get(symbol, TechnicalState())
+        if held.time > history.times[-1]:
+            return advanced(TechnicalState(), history).values
+        self._technical[symbol] = advanced(held, history)
+        return self._technical[symbol].values
 
     def returns(self, symbols: list[str], before: datetime, days: int) -> Floats:
         """Return simple daily returns (days × symbols) on the days that all `symbols` traded.

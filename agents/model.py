@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from agents.calibration import Knots
+from agents.market_analyst.patterns.track_record import TrackRecord
 from agents.network import PolicyNetwork, tensor_of
 from agents.price_history import Floats
 from domain.voting import AgentId
@@ -46,6 +47,8 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Further knots that the agent needs, by name.
     constants
         Further numbers that the agent needs, by name.
+    patterns
+        What patterns were worth in the market that the model saw, by `Pattern.key`.
     """
 
     agent: AgentId
@@ -59,6 +62,7 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     confidence: Knots
     calibrations: dict[str, Knots] = {}
     constants: dict[str, float] = {}
+    patterns: dict[str, TrackRecord] = {}
     format_version: int = 1
 
 

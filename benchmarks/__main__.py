@@ -30,6 +30,8 @@ BENCHMARKS = (
     "risk",
     "portfolio_optimizer",
     "allocation_walk_forward",
+    "indicators",
+    "alphas",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

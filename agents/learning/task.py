@@ -1,6 +1,6 @@
 """What training hands to each agent, and what each agent answers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple, Protocol
@@ -13,9 +13,10 @@ from agents.calibration import Knots, constant
 from agents.learning.loop import LearningSettings
 from agents.learning.samples import HORIZON_DAYS, Panel, Slices
 from agents.learning.trials import Trial, Trials
+from agents.market_analyst.patterns.track_record import TrackRecord
 from agents.model import OUTPUTS, Epoch, Model, Specification
 from agents.network import PolicyNetwork
-from agents.price_history import Floats
+from agents.price_history import Floats, PriceHistory
 from agents.scores import even_support, score_knots
 from domain.errors import DataQualityError
 from domain.settings import TradingSettings
@@ -32,12 +33,15 @@ class Lesson:
         End of the data; labels too lie before it.
     trials
         Makes the trial proposals of the tuning slice; called only by agents that need them.
+    histories
+        Symbol → bars before `until`.
     """
 
     slices: Slices
     until: datetime
     limits: TradingSettings
     trials: Callable[[], Trials]
+    histories: Mapping[str, PriceHistory]
     experiences: pl.DataFrame | None = field(default=None)
 
 
@@ -93,6 +97,7 @@ def draft(
     *,
     constants: dict[str, float] | None = None,
     calibrations: dict[str, Knots] | None = None,
+    patterns: dict[str, TrackRecord] | None = None,
     score: Knots | None = None,
     confidence: Knots | None = None,
 ) -> Model:
@@ -110,6 +115,7 @@ def draft(
             confidence=confidence or constant(0.5),
             calibrations=calibrations or {},
             constants=constants or {},
+            patterns=patterns or {},
         ),
         network,
     )

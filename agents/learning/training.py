@@ -17,6 +17,7 @@ from agents.market_analyst import training as market_analyst
 from agents.model import OUTPUTS, Epoch, Model, TrainedModel
 from agents.network import PolicyNetwork
 from agents.portfolio_optimizer import training as portfolio_optimizer
+from agents.price_history import price_histories
 from agents.risk_manager import training as risk_manager
 from domain.settings import TradingSettings
 from domain.voting import AgentId
@@ -115,10 +116,12 @@ def _lesson(
     @cache
     def trials() -> Trials:
         task = TASKS[AgentId.MARKET_ANALYST]
-        analyst = task.calibrate(_classic_network(AgentId.MARKET_ANALYST), lesson)
+        # Patterns move no proposal, so the trials need no record of them.
+        unread = replace(lesson, histories={})
+        analyst = task.calibrate(_classic_network(AgentId.MARKET_ANALYST), unread)
         return make_trials(analyst, known, table, slices.tuning, limits=settings, seed=seed)
 
-    lesson = Lesson(slices, until, settings, trials, experiences)
+    lesson = Lesson(slices, until, settings, trials, price_histories(known), experiences)
     return lesson
 
 

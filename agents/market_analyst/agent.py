@@ -1,14 +1,14 @@
 """The Market Analyst: proposes trades bar by bar, and votes on expected gain after costs."""
 
 import asyncio
-from collections.abc import Mapping
 from datetime import datetime
 
 from agents.base import BaseAgent
 from agents.indicators import SENTIMENT
-from agents.market_analyst.patterns import Pattern, candlesticks
+from agents.market_analyst.patterns.saying import DetectedPattern, detect
 from agents.market_analyst.proposing import propose
 from agents.market_analyst.regime import Regime, volatility_regime
+from agents.market_analyst.technical import TechnicalAnalysis, analyse
 from agents.price_history import PriceHistory
 from domain.errors import InvalidValue
 from domain.market import MarketData
@@ -95,8 +95,8 @@ class MarketAnalyst(BaseAgent):
             return None
         return self._portfolios[bar_id]
 
-    async def analyze_technical_indicators(self, symbol: str, at: datetime) -> Mapping[str, float]:
-        """Return feature name → value of the newest bar at `at`; NaN where history is short.
+    async def analyze_technical_indicators(self, symbol: str, at: datetime) -> TechnicalAnalysis:
+        """Return indicators, features and alphas of the newest bar at `at`.
 
         Raises
         ------
@@ -104,7 +104,7 @@ class MarketAnalyst(BaseAgent):
             If no bar of the symbol is known by then.
         """
         self._history(symbol, at)
-        return self.view.features(symbol, at) or {}
+        return analyse(self.view, symbol, at)
 
     async def analyze_sentiment(self, symbol: str, at: datetime) -> float:
         """Return the decayed mean tone of the headlines known at `at`, -1 … 1; 0 without any.
@@ -114,17 +114,22 @@ class MarketAnalyst(BaseAgent):
         InvalidValue
             If no bar of the symbol is known by then.
         """
-        return (await self.analyze_technical_indicators(symbol, at))[SENTIMENT]
+        return (await self.analyze_technical_indicators(symbol, at)).features[SENTIMENT]
 
-    async def detect_patterns(self, symbol: str, at: datetime) -> list[Pattern]:
-        """Return the candlestick patterns that the newest bar completes.
+    async def detect_patterns(self, symbol: str, at: datetime) -> list[DetectedPattern]:
+        """Return the patterns that the bars of one horizon up to `at` completed.
+
+        Each comes with its geometry and with its track record in the market that the model was
+        trained on.
 
         Raises
         ------
         InvalidValue
             If no bar of the symbol is known by then.
         """
-        return candlesticks(self._history(symbol, at))
+        specification = self.model.specification
+        history = self._history(symbol, at)
+        return detect(history, specification.patterns, specification.horizon_days)
 
     async def assess_market_regime(self, symbol: str, at: datetime) -> Regime | None:
         """Return the volatility regime, from the past alone; None where history is short.

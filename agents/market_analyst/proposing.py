@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 from agents.indicators import FEATURE_NAMES
 from agents.market_analyst.judgement import Outlook, described, lean_of, outlook
-from agents.market_analyst.patterns import candlesticks
+from agents.market_analyst.patterns.saying import said_of_patterns
 from agents.market_analyst.regime import Regime, volatility_regime
 from agents.market_view import MarketView
-from agents.model import PLACES, Model
+from agents.model import PLACES, Model, Specification
 from agents.price_history import PriceHistory, to_instant
 from agents.scores import EVEN_CHANCE
 from domain.identity import derive_id
@@ -164,16 +164,17 @@ def _gain(portfolio: Portfolio, symbol: str, price: float, volatility: float) ->
 def _in_words(
     seen: Outlook,
     direction: int,
-    horizon_days: int,
+    specification: Specification,
     history: PriceHistory,
     regime: Regime | None,
 ) -> str:
-    patterns = ", ".join(pattern.name for pattern in candlesticks(history))
+    said = said_of_patterns(history, specification.patterns)
+    days = specification.horizon_days
     return (
-        f"expects {seen.expected * seen.volatility * 1e4:+.0f} bps in {horizon_days} days, "
+        f"expects {seen.expected * seen.volatility * 1e4:+.0f} bps in {days} days, "
         f"right with {seen.chance(direction):.1%}; {described(seen.drivers)}; "
         f"volatility {'unknown' if regime is None else regime.name}"
-        f"{f'; {patterns}' if patterns else ''}."
+        f"{f'; {said}' if said else ''}."
     )
 
 
@@ -226,7 +227,7 @@ def propose(
         price_target=canonical(round(price * exp(seen.expected * seen.volatility), PLACES)),
         horizon_days=specification.horizon_days,
         rationale=f"{action} {quantity} {symbol}: {wish.reason}; "
-        + _in_words(seen, direction, specification.horizon_days, history, regime),
+        + _in_words(seen, direction, specification, history, regime),
         confidence_ppm=confidence_ppm(seen.chance(direction)),
         risk_metrics={
             "horizon_volatility": canonical(seen.volatility),

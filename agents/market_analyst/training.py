@@ -24,6 +24,7 @@ from agents.learning.loop import LearningSettings, Samples, fit
 from agents.learning.samples import HORIZON_DAYS, Panel
 from agents.learning.task import Lesson, Skill, draft
 from agents.market_analyst.judgement import DIRECTION, EXPECTED_RETURN, entry_cost
+from agents.market_analyst.patterns.measurement import measure
 from agents.model import Epoch, Model
 from agents.network import PolicyNetwork, tensor_of
 from agents.price_history import Floats
@@ -111,7 +112,7 @@ def _scaled(rows: Panel) -> Floats:
 
 
 def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
-    """Fit the chances, how far they usually lean, and the score."""
+    """Fit the chances, how far they usually lean, and the score; take the patterns' measure."""
     past, tuning = lesson.slices.training, lesson.slices.tuning
     cost = entry_cost(lesson.limits, _USUAL_PRICE)
     known: Floats = np.expm1(np.concatenate([past.forward_return, tuning.forward_return]))
@@ -138,6 +139,7 @@ def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
             ),
         },
         score=score_knots(supports, 0.0),
+        patterns=measure(lesson.histories.values(), HORIZON_DAYS),
     )
 
 

@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 
 from agents.build import build_agent
+from agents.indicators.alphas import ALPHAS
+from agents.indicators.technical import INDICATORS
 from agents.model_files import MANIFEST, save
+from agents.price_history import to_microseconds
 from domain.errors import InvalidValue
 from domain.identity import derive_id
 from domain.metrics import Metric
@@ -223,13 +226,24 @@ async def test_without_a_portfolio_nothing_is_proposed(build, bus, bar_of, until
 async def test_the_analysts_other_answers(build, until):
     agent = build(AgentId.MARKET_ANALYST)
     indicators = await agent.analyze_technical_indicators("AAA", until)
-    assert indicators["sentiment"] == await agent.analyze_sentiment("AAA", until) == 0.0
+    assert indicators.features["sentiment"] == await agent.analyze_sentiment("AAA", until) == 0.0
     assert (await agent.assess_market_regime("AAA", until)).name in {
         "calm",
         "normal",
         "turbulent",
     }
-    assert isinstance(await agent.detect_patterns("AAA", until), list)
+    assert set(indicators.indicators) == set(INDICATORS)
+    assert set(indicators.alphas) == set(ALPHAS)
+    assert (
+        0
+        < indicators.indicators["rsi_14"]
+        == pytest.approx(100 * (indicators.features["rsi_14"] + 0.5))
+    )
+    found = await agent.detect_patterns("AAA", until)
+    assert all(pattern.confirmed <= to_microseconds(until) for pattern, _ in found)
+    measured = agent.model.specification.patterns
+    assert measured
+    assert [record for _, record in found] == [measured.get(p.key) for p, _ in found]
     with pytest.raises(InvalidValue, match="No bar of AAA"):
         await agent.detect_patterns("AAA", datetime(2000, 1, 1, tzinfo=UTC))
 

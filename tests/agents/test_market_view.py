@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from agents.indicators import FEATURE_NAMES
+from agents.indicators.technical import analyse
 from agents.market_view import MarketView
 from domain.errors import InvalidValue
 from domain.identity import derive_id
@@ -110,6 +111,31 @@ def test_prepared_features_are_taken_as_they_are(bars, features, until):
     view.warm_up(bars, features=features.with_columns(pl.lit(7.0).alias("rsi_14")))
     assert view.features("AAA", until)["rsi_14"] == 7.0
     assert list(view.features("AAA", until)) == list(FEATURE_NAMES)
+
+
+async def test_indicators_are_the_batchs_whatever_was_asked_before(bars, bar_of, until):
+    view = MarketView()
+    view.warm_up(bars.filter(pl.col("timestamp") < until))
+    for day in (-40, -2, -9, -1):
+        at = until + timedelta(days=day)
+        assert_indicators(view, at)
+    await view.update(bar_of("AAA", until))
+    assert_indicators(view, until)
+    view.warm_up(bars.filter(pl.col("timestamp") >= until - timedelta(days=90)))
+    assert_indicators(view, until)
+
+
+def assert_indicators(view, at):
+    batch = analyse(view.history("AAA", at))
+    found = view.indicators("AAA", at)
+    assert list(found) == list(batch)
+    for name, values in batch.items():
+        assert found[name] == pytest.approx(values[-1], rel=1e-9, abs=1e-9, nan_ok=True), name
+
+
+def test_before_the_first_bar_there_are_no_indicators(view, until):
+    with pytest.raises(InvalidValue, match="No bar of AAA is known by"):
+        view.indicators("AAA", until - timedelta(days=9000))
 
 
 def test_an_empty_history_is_an_empty_view():

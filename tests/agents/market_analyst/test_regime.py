@@ -2,7 +2,6 @@ from datetime import timedelta
 
 import numpy as np
 
-from agents.market_analyst.patterns import candlesticks
 from agents.market_analyst.regime import volatility_regime
 from agents.price_history import PriceHistory
 
@@ -28,17 +27,5 @@ def test_only_the_past_is_read(view, until):
     assert volatility_regime(shortened) == volatility_regime(history)
 
 
-def test_short_history_has_no_regime_and_no_patterns():
+def test_short_history_has_no_regime():
     assert volatility_regime(walk(np.full(50, 0.01))) is None
-    assert candlesticks(walk(np.full(30, 0.01))) == []
-
-
-def test_an_engulfing_candle_is_named():
-    history = walk(np.full(60, 0.001))
-    opened, close = history.open.copy(), history.close.copy()
-    # A small fall, then a rise that opens below and closes above it.
-    opened[-2], close[-2] = 100.5, 100.0
-    opened[-1], close[-1] = 99.5, 101.5
-    high, low = np.maximum(opened, close) + 0.2, np.minimum(opened, close) - 0.2
-    found = candlesticks(PriceHistory(history.times, opened, high, low, close, history.volume))
-    assert [(p.name, p.bullish) for p in found if p.name == "engulfing"] == [("engulfing", True)]
