@@ -19,17 +19,19 @@ on the model (how far its odds usually lean) is measured by `training.calibrate`
 """
 
 from datetime import datetime
+from decimal import Decimal
 from math import exp, floor, sqrt
 from typing import NamedTuple
 
 from agents.indicators import FEATURE_NAMES
 from agents.market_analyst.judgement import Outlook, described, lean_of, outlook
 from agents.market_analyst.patterns import candlesticks
-from agents.market_analyst.regime import Regime, volatility_regime
+from agents.market_analyst.regime import assess_regime
 from agents.market_view import MarketView
 from agents.model import PLACES, Model
 from agents.price_history import PriceHistory, to_instant
 from agents.scores import EVEN_CHANCE
+from agents.sentiment.headlines import Headlines
 from domain.identity import derive_id
 from domain.market import MarketData
 from domain.money import canonical
@@ -164,17 +166,34 @@ def _gain(portfolio: Portfolio, symbol: str, price: float, volatility: float) ->
 def _in_words(
     seen: Outlook,
     direction: int,
+    *,
     horizon_days: int,
     history: PriceHistory,
-    regime: Regime | None,
+    cited: list[str],
 ) -> str:
-    patterns = ", ".join(pattern.name for pattern in candlesticks(history))
-    return (
-        f"expects {seen.expected * seen.volatility * 1e4:+.0f} bps in {horizon_days} days, "
-        f"right with {seen.chance(direction):.1%}; {described(seen.drivers)}; "
-        f"volatility {'unknown' if regime is None else regime.name}"
-        f"{f'; {patterns}' if patterns else ''}."
-    )
+    patterns = candlesticks(history)
+    gain = seen.expected * seen.volatility * 1e4
+    parts = [
+        f"expects {gain:+.0f} bps in {horizon_days} days, right with {seen.chance(direction):.1%}",
+        described(seen.drivers),
+        *cited,
+        *([", ".join(pattern.name for pattern in patterns)] if patterns else []),
+    ]
+    return "; ".join(parts) + "."
+
+
+def _cited(
+    history: PriceHistory, bar: MarketData, headlines: Headlines
+) -> tuple[list[str], dict[str, Decimal]]:
+    """Return regime and news in words, and as named numbers."""
+    regime, news = assess_regime(history), headlines.sentiment(bar.symbol, bar.observed_at)
+    measured = {"news_score": news.score, "news_confidence": news.confidence}
+    if regime is not None:
+        measured["regime_probability"] = regime.probability
+        measured["regime_expected_days"] = regime.expected_days
+        measured["regime_familiarity"] = regime.familiarity
+    words = "regime unknown" if regime is None else regime.in_words()
+    return [words, news.in_words()], {name: canonical(value) for name, value in measured.items()}
 
 
 def propose(
@@ -187,11 +206,18 @@ def propose(
     limits: TradingSettings,
     occurred_at: datetime,
     data_version: str = "",
+    headlines: Headlines | None = None,
 ) -> TradingProposal | None:
     """Return a BUY or SELL proposal for a bar that the view holds, or None.
 
     None where the history is too short, the position is where the odds ask for it, the odds are
     not with the trade, it isn't worth its cost, or the limits leave no room.
+
+    Parameters
+    ----------
+    headlines
+        What the proposal cites news from. Without it, as in trials that nobody reads, neither
+        news nor regime is cited.
     """
     symbol, price = bar.symbol, float(bar.price)
     features = view.features(symbol, bar.observed_at)
@@ -213,7 +239,7 @@ def propose(
     direction = 1 if wish.share > 0.0 else -1
     action = Action.BUY if direction > 0 else Action.SELL
     history = view.history(symbol, bar.observed_at)
-    regime = volatility_regime(history)
+    cited, measured = ([], {}) if headlines is None else _cited(history, bar, headlines)
     return TradingProposal(
         message_id=derive_id("proposal", bar.message_id, label),
         correlation_id=bar.message_id,
@@ -226,12 +252,18 @@ def propose(
         price_target=canonical(round(price * exp(seen.expected * seen.volatility), PLACES)),
         horizon_days=specification.horizon_days,
         rationale=f"{action} {quantity} {symbol}: {wish.reason}; "
-        + _in_words(seen, direction, specification.horizon_days, history, regime),
+        + _in_words(
+            seen,
+            direction,
+            horizon_days=specification.horizon_days,
+            history=history,
+            cited=cited,
+        ),
         confidence_ppm=confidence_ppm(seen.chance(direction)),
         risk_metrics={
             "horizon_volatility": canonical(seen.volatility),
             "edge_after_costs": canonical(round(seen.edge(direction), PLACES)),
-            "volatility_percentile": canonical(0.5 if regime is None else regime.percentile),
+            **measured,
         },
         features={
             name: canonical(round(features[name], PLACES))
