@@ -27,6 +27,8 @@ BENCHMARKS = (
     "vote_latency",
     "stored_decisions",
     "seal_cost",
+    "regime",
+    "sentiment",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -9,8 +9,11 @@ from math import ceil, log, pi, sqrt
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from agents.price_history import Floats
+
+Whole = NDArray[np.intp]
 
 #: Added to each variance (of standardised observations), so that no state collapses on a point.
 _VARIANCE_FLOOR = 1e-3
@@ -19,6 +22,8 @@ _DENSITY_FLOOR = 1e-30
 #: After so many steps a product is scaled: (1e-30)^8 is still a number.
 _STEPS_PER_SCALING = 8
 _LEAST_TRANSITION = 1e-6
+#: After so many iterations only the likeliest starts go on.
+_TRIED, _KEPT = 3, 2
 
 
 class MarkovModel(NamedTuple):
@@ -50,11 +55,11 @@ class MarkovModel(NamedTuple):
         states, size = self.means.shape[-2:]
         return states * (states - 1) + states * size + states * size * (size + 1) // 2
 
-    def select(self, index: int | np.integer) -> "MarkovModel":
-        """Return one model of a batch."""
+    def select(self, index: int | Whole) -> "MarkovModel":
+        """Return one model of a batch, or a smaller batch."""
         return MarkovModel(*(part[index] for part in self))
 
-    def ordered(self, order: np.ndarray[tuple[int], np.dtype[np.intp]]) -> "MarkovModel":
+    def ordered(self, order: Whole) -> "MarkovModel":
         """Return a single model with its states in another order."""
         return MarkovModel(
             self.initial[order],
@@ -80,7 +85,7 @@ class Filtered(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The best of a batch of fits."""
+    """The best of a batch of fits, and the log likelihoods of those that went on."""
 
     model: MarkovModel
     log_likelihood: float
@@ -92,7 +97,9 @@ class Fit(NamedTuple):
 
 
 def fit(observations: Floats, starts: Floats, *, tolerance: float = 1e-4, most: int = 200) -> Fit:
-    """Return the likeliest model that EM reaches from any of several starts.
+    """Return the likeliest model that EM reaches from the best of several starts.
+
+    All are tried for three iterations, the two likeliest go on: Biernacki, Celeux & Govaert 2003.
 
     Parameters
     ----------
@@ -101,7 +108,7 @@ def fit(observations: Floats, starts: Floats, *, tolerance: float = 1e-4, most: 
     starts
         First guess of each step's state probabilities, (starts, steps, states).
     tolerance
-        Gain in log likelihood per step at which every start is taken to have arrived.
+        Gain in log likelihood per step at which those that go on are taken to have arrived.
     most
         Iterations after which it ends anyway.
     """
@@ -115,6 +122,9 @@ def fit(observations: Floats, starts: Floats, *, tolerance: float = 1e-4, most: 
         if iteration == most or gain.max() < tolerance * series.steps:
             break
         model = _maximised(*passes.expectations())
+        if iteration == _TRIED and len(before) > _KEPT:
+            leading = np.sort(np.argsort(-before, kind="stable")[:_KEPT])
+            model, before = model.select(leading), before[leading]
     best = int(before.argmax())
     return Fit(model.select(best), float(before[best]), before)
 
