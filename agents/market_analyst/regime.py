@@ -24,7 +24,7 @@ CANDIDATES = (1, 2, 3)
 LEAST_AGREEMENT = 0.9
 #: Mean days in a state below which it is no regime but a kind of day: of two states that take
 #: turns by chance alone, one stays at most two days.
-LEAST_STAY_DAYS = 4.0
+LEAST_STAY_DAYS = 3.0
 #: Days over which likelihood is averaged: one odd day in a week of usual ones is no new world.
 FAMILIARITY_DAYS = 5
 
@@ -103,6 +103,8 @@ def assess_regime(history: PriceHistory) -> Regime | None:
     InvalidValue
         If a price is not finite or not positive.
     """
+    if history.length <= FEWEST_BARS:
+        return None
     bars = history.last(MOST_BARS + _BARS_A_YEAR)
     days = observations(bars)
     past = int(np.searchsorted(bars.times[1:], _start_of_year(bars.times[-1:]))[0])

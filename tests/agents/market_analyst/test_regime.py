@@ -127,7 +127,8 @@ def test_short_or_still_history_has_no_regime():
     times = START + np.arange(800) * 86_400_000_000
     assert assess_regime(PriceHistory(times, still, still, still, still, still)) is None
     assert fit_states(np.zeros((FEWEST_BARS - 1, 2))) is None
-    assert assess_regime(until(walk(np.full(800, 0.01)), 2)) is None
+    for bars in (0, 1, 2, FEWEST_BARS):
+        assert assess_regime(until(walk(np.full(800, 0.01)), bars)) is None
 
 
 @pytest.mark.parametrize("bad", [np.nan, 0.0, -1.0, np.inf])
