@@ -1,4 +1,4 @@
-from itertools import product
+from itertools import pairwise, product
 
 import numpy as np
 import pytest
@@ -71,6 +71,23 @@ def test_the_future_changes_nothing(steps, more, seed):
     whole, cut = filtered(MODEL, observations), filtered(MODEL, observations[:steps])
     assert whole.probabilities[:steps] == pytest.approx(cut.probabilities, abs=1e-9)
     assert whole.log_densities[:steps] == pytest.approx(cut.log_densities, abs=1e-9)
+
+
+@pytest.mark.parametrize("steps", [5, 8, 10])
+def test_an_iteration_counts_moves_as_the_sum_over_all_paths(steps):
+    _, observations = sample(steps, 12)
+    starts = np.random.default_rng(1).dirichlet(np.ones(2), (1, steps))
+    before = fit(observations, starts, most=1).model
+    after = fit(observations, starts, most=2, tolerance=-1.0).model
+    density, moves = densities(before, observations), np.zeros((2, 2))
+    for path in product(range(2), repeat=steps):
+        steps_taken = list(pairwise(path))
+        likely = before.initial[path[0]] * density[range(steps), path].prod()
+        likely *= np.prod([before.transitions[step] for step in steps_taken])
+        for step in steps_taken:
+            moves[step] += likely
+    expected = moves / moves.sum(axis=1, keepdims=True)
+    assert after.transitions == pytest.approx(expected, abs=1e-5)
 
 
 def test_fit_equals_hmmlearn():
