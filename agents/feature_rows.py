@@ -6,7 +6,7 @@ import numpy as np
 
 from agents.indicators import FEATURE_NAMES, WINDOW, compute
 from agents.price_history import Floats, Microseconds, PriceHistory
-from agents.sentiment import News
+from agents.sentiment.news import News
 
 
 class FeatureRows:

@@ -18,7 +18,7 @@ from agents.price_history import (
     to_instant,
     to_microseconds,
 )
-from agents.sentiment import NO_NEWS, News, news_of_frame, score_headline
+from agents.sentiment.news import NO_NEWS, News, news_of_frame, score_headline
 from domain.errors import InvalidValue
 from domain.identity import derive_id
 from domain.market import MarketData, NewsItem

@@ -26,7 +26,12 @@ _LOOK_BACK = dg.TimeWindowPartitionMapping(
     partitions_def=MONTHS,
     backfill_policy=ONE_RUN,
     deps=[dg.AssetDep(bars, partition_mapping=_LOOK_BACK), news],
-    code_version=code_version("agents.indicators", "agents.price_history", "agents.sentiment"),
+    code_version=code_version(
+        "agents.indicators",
+        "agents.price_history",
+        "agents.sentiment.lexicon",
+        "agents.sentiment.news",
+    ),
     metadata={"table": Table.FEATURES.value},
 )
 def features(

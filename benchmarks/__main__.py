@@ -32,6 +32,8 @@ BENCHMARKS = (
     "allocation_walk_forward",
     "indicators",
     "alphas",
+    "regime",
+    "sentiment",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

@@ -21,6 +21,7 @@ from agents.learning.task import Lesson, draft
 from agents.model import Model
 from agents.network import PolicyNetwork
 from agents.portfolio_optimizer import training as task
+from agents.price_history import price_histories
 from agents.validation import validation_metrics
 from benchmarks.measure import Row, run
 from domain.settings import TradingSettings
@@ -113,7 +114,8 @@ def _learned(bars: pl.DataFrame, dates: list[datetime]) -> list[Row]:
 
 def _model(bars: pl.DataFrame, features: pl.DataFrame, until: datetime, units: int) -> Model:
     """The allocation as training makes it; the vote's calibration is not needed."""
-    lesson = Lesson(split(panel(bars, features, until)), until, _SETTINGS, _no_trials)
+    slices = split(panel(bars, features, until))
+    lesson = Lesson(slices, until, _SETTINGS, _no_trials, price_histories(bars))
     network = PolicyNetwork(len(task.INPUTS), 1, units)
     task.policy(network)
     if units:

@@ -162,6 +162,12 @@ class Metric(Enum):
         "Times a service fell back to its last good model.",
         ("agent", "reason"),
     )
+    SENTIMENT_FALLBACKS = MetricSpec(
+        "quorum_sentiment_fallbacks_total",
+        "counter",
+        "Times a simpler reader of headlines took the place of the one wanted.",
+        ("reader", "reason"),
+    )
     REQUESTS = MetricSpec(
         "quorum_requests_total", "counter", "HTTP requests answered.", ("route", "status")
     )

@@ -16,6 +16,8 @@ from agents.market_analyst.proposing import propose
 from agents.market_view import MarketView
 from agents.model import Model
 from agents.model_files import load
+from agents.sentiment.headlines import Headlines
+from agents.sentiment.store import open_reader
 from agents.voting import vote
 from consensus.service import rules_from
 from domain.chain import link, log_hash
@@ -93,9 +95,12 @@ def run_backtest(
             f"No bar is stored from {start:%Y-%m-%d} on; the last is of {last:%Y-%m-%d}.",
             next_step="Choose an earlier --start.",
         )
+    told = store.read(Table.NEWS, end=end)
     view = MarketView()
-    view.warm_up(stored, store.read(Table.NEWS, end=end))
-    result = asyncio.run(_backtest(settings, champions, view).run(market_data(bars)))
+    view.warm_up(stored, told)
+    headlines = Headlines(open_reader(settings, PrometheusMetrics()))
+    headlines.warm_up(told)
+    result = asyncio.run(_backtest(settings, champions, view, headlines).run(market_data(bars)))
     return BacktestReport(
         result=result,
         start=bars["timestamp"].min(),  # type: ignore[arg-type]
@@ -124,7 +129,10 @@ def _champions(settings: Settings) -> dict[AgentId, _Champion]:
 
 
 def _backtest(
-    settings: Settings, champions: dict[AgentId, _Champion], view: MarketView
+    settings: Settings,
+    champions: dict[AgentId, _Champion],
+    view: MarketView,
+    headlines: Headlines,
 ) -> Backtest:
     analyst = champions[AgentId.MARKET_ANALYST]
 
@@ -138,6 +146,7 @@ def _backtest(
             limits=settings.trading,
             occurred_at=bar.occurred_at,
             data_version=analyst.data_version,
+            headlines=headlines,
         )
 
     def cast(agent: AgentId, proposal: TradingProposal) -> Vote:

@@ -19,7 +19,7 @@ import talib
 from numpy.lib.stride_tricks import sliding_window_view
 
 from agents.price_history import Floats, PriceHistory, price_histories
-from agents.sentiment import NO_NEWS, News, news_of_frame, sentiment_at
+from agents.sentiment.news import NO_NEWS, News, news_of_frame, sentiment_at
 
 #: Bars that the live path computes on; at 640 the slowest smoothing has forgotten its start.
 WINDOW = 640

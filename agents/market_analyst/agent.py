@@ -3,15 +3,18 @@
 import asyncio
 from datetime import datetime
 
+import polars as pl
+
 from agents.base import BaseAgent
-from agents.indicators import SENTIMENT
 from agents.market_analyst.patterns.saying import DetectedPattern, detect
 from agents.market_analyst.proposing import propose
-from agents.market_analyst.regime import Regime, volatility_regime
+from agents.market_analyst.regime import Regime, assess_regime
 from agents.market_analyst.technical import TechnicalAnalysis, analyse
 from agents.price_history import PriceHistory
+from agents.sentiment.headlines import Headlines, SymbolSentiment
+from agents.sentiment.store import open_reader
 from domain.errors import InvalidValue
-from domain.market import MarketData
+from domain.market import MarketData, NewsItem
 from domain.messages import Message
 from domain.metrics import Metric
 from domain.portfolio import Portfolio, PortfolioUpdated
@@ -40,14 +43,22 @@ class MarketAnalyst(BaseAgent):
         super().__init__(bus, models, metrics, clock, settings)
         self._portfolios: dict[str, Portfolio] = {}
         self._told = asyncio.Condition()
+        self._headlines = Headlines(open_reader(settings, metrics))
 
     @property
     def agent_id(self) -> AgentId:
         """The Market Analyst."""
         return AgentId.MARKET_ANALYST
 
+    def warm_up(self, bars: pl.DataFrame, news: pl.DataFrame | None = None) -> None:
+        """Take in history from the tables BARS and NEWS."""
+        super().warm_up(bars, news)
+        self._headlines.warm_up(news)
+
     async def observe(self, message: Message) -> None:
         """Take in bars, headlines and, by the bar that caused them, portfolios."""
+        if isinstance(message, NewsItem):
+            self._headlines.add(message)
         if not isinstance(message, PortfolioUpdated):
             await super().observe(message)
             return
@@ -85,6 +96,7 @@ class MarketAnalyst(BaseAgent):
             limits=self.settings.trading,
             occurred_at=self.clock.now(),
             data_version=self.model_version.data_version,
+            headlines=self._headlines,
         )
 
     async def _portfolio_at(self, bar_id: str) -> Portfolio | None:
@@ -106,15 +118,17 @@ class MarketAnalyst(BaseAgent):
         self._history(symbol, at)
         return analyse(self.view, symbol, at)
 
-    async def analyze_sentiment(self, symbol: str, at: datetime) -> float:
-        """Return the decayed mean tone of the headlines known at `at`, -1 … 1; 0 without any.
+    async def analyze_sentiment(self, symbol: str, at: datetime) -> SymbolSentiment:
+        """Return what the headlines published by `at` say, and which model read them.
+
+        Without headlines its score and confidence are 0.
 
         Raises
         ------
         InvalidValue
-            If no bar of the symbol is known by then.
+            If `at` has no time zone.
         """
-        return (await self.analyze_technical_indicators(symbol, at)).features[SENTIMENT]
+        return self._headlines.sentiment(symbol, at)
 
     async def detect_patterns(self, symbol: str, at: datetime) -> list[DetectedPattern]:
         """Return the patterns that the bars of one horizon up to `at` completed.
@@ -132,14 +146,16 @@ class MarketAnalyst(BaseAgent):
         return detect(history, specification.patterns, specification.horizon_days)
 
     async def assess_market_regime(self, symbol: str, at: datetime) -> Regime | None:
-        """Return the volatility regime, from the past alone; None where history is short.
+        """Return the regime as of `at`, from the past alone.
+
+        None where less than a year lies before the newest bar's, or prices do not move.
 
         Raises
         ------
         InvalidValue
-            If no bar of the symbol is known by then.
+            If no bar of the symbol is known by then, or a price is no positive number.
         """
-        return volatility_regime(self._history(symbol, at))
+        return assess_regime(self._history(symbol, at))
 
     def _history(self, symbol: str, at: datetime) -> PriceHistory:
         history = self.view.history(symbol, at)

@@ -6,8 +6,10 @@ from typing import NamedTuple
 from agents.assessment import Abstention, Assessment, Case
 from agents.calibration import LOGIT_PER_VOLATILITY, log_odds
 from agents.exposure import BASIS_POINTS, cost_bps
+from agents.indicators import SENTIMENT
 from agents.model import PLACES, Model
 from agents.scores import EVEN_CHANCE
+from agents.sentiment.reading import LEXICON
 from domain.settings import TradingSettings
 
 EXPECTED_RETURN, DIRECTION = 0, 1
@@ -106,7 +108,8 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
         chance=chance,
         rationale=(
             f"{proposal.action} earns after costs with {chance:.1%} "
-            f"({edge:+.3f} volatilities expected); {described(view.drivers)}."
+            f"({edge:+.3f} volatilities expected); {described(view.drivers)}; "
+            f"news tone {features[SENTIMENT]:+.2f} by the {LEXICON.name}."
         ),
         measures={
             "expected_return": view.expected * view.volatility,

@@ -19,17 +19,19 @@ on the model (how far its odds usually lean) is measured by `training.calibrate`
 """
 
 from datetime import datetime
+from decimal import Decimal
 from math import exp, floor, sqrt
 from typing import NamedTuple
 
 from agents.indicators import FEATURE_NAMES
 from agents.market_analyst.judgement import Outlook, described, lean_of, outlook
 from agents.market_analyst.patterns.saying import said_of_patterns
-from agents.market_analyst.regime import Regime, volatility_regime
+from agents.market_analyst.regime import assess_regime
 from agents.market_view import MarketView
 from agents.model import PLACES, Model, Specification
 from agents.price_history import PriceHistory, to_instant
 from agents.scores import EVEN_CHANCE
+from agents.sentiment.headlines import Headlines
 from domain.identity import derive_id
 from domain.market import MarketData
 from domain.money import canonical
@@ -165,16 +167,32 @@ def _in_words(
     seen: Outlook,
     direction: int,
     specification: Specification,
-    history: PriceHistory,
-    regime: Regime | None,
+    cited: list[str],
 ) -> str:
-    said = said_of_patterns(history, specification.patterns)
-    days = specification.horizon_days
+    gain, days = seen.expected * seen.volatility * 1e4, specification.horizon_days
+    parts = [
+        f"expects {gain:+.0f} bps in {days} days, right with {seen.chance(direction):.1%}",
+        described(seen.drivers),
+        *cited,
+    ]
+    return "; ".join(parts) + "."
+
+
+def _cited(
+    specification: Specification, history: PriceHistory, bar: MarketData, headlines: Headlines
+) -> tuple[list[str], dict[str, Decimal]]:
+    """Return regime, news and patterns in words, and the first two as named numbers."""
+    regime, news = assess_regime(history), headlines.sentiment(bar.symbol, bar.observed_at)
+    measured = {"news_score": news.score, "news_confidence": news.confidence}
+    if regime is not None:
+        measured["regime_probability"] = regime.probability
+        measured["regime_expected_days"] = regime.expected_days
+        measured["regime_familiarity"] = regime.familiarity
+    patterns = said_of_patterns(history, specification.patterns)
+    words = ["regime unknown" if regime is None else regime.in_words(), news.in_words()]
     return (
-        f"expects {seen.expected * seen.volatility * 1e4:+.0f} bps in {days} days, "
-        f"right with {seen.chance(direction):.1%}; {described(seen.drivers)}; "
-        f"volatility {'unknown' if regime is None else regime.name}"
-        f"{f'; {said}' if said else ''}."
+        [*words, patterns] if patterns else words,
+        {name: canonical(value) for name, value in measured.items()},
     )
 
 
@@ -188,11 +206,18 @@ def propose(
     limits: TradingSettings,
     occurred_at: datetime,
     data_version: str = "",
+    headlines: Headlines | None = None,
 ) -> TradingProposal | None:
     """Return a BUY or SELL proposal for a bar that the view holds, or None.
 
     None where the history is too short, the position is where the odds ask for it, the odds are
     not with the trade, it isn't worth its cost, or the limits leave no room.
+
+    Parameters
+    ----------
+    headlines
+        What the proposal cites news from. Without it, as in trials that nobody reads, nothing
+        is cited.
     """
     symbol, price = bar.symbol, float(bar.price)
     features = view.features(symbol, bar.observed_at)
@@ -213,8 +238,11 @@ def propose(
         return None
     direction = 1 if wish.share > 0.0 else -1
     action = Action.BUY if direction > 0 else Action.SELL
-    history = view.history(symbol, bar.observed_at)
-    regime = volatility_regime(history)
+    cited: list[str] = []
+    measured: dict[str, Decimal] = {}
+    if headlines is not None:
+        history = view.history(symbol, bar.observed_at)
+        cited, measured = _cited(specification, history, bar, headlines)
     return TradingProposal(
         message_id=derive_id("proposal", bar.message_id, label),
         correlation_id=bar.message_id,
@@ -227,12 +255,12 @@ def propose(
         price_target=canonical(round(price * exp(seen.expected * seen.volatility), PLACES)),
         horizon_days=specification.horizon_days,
         rationale=f"{action} {quantity} {symbol}: {wish.reason}; "
-        + _in_words(seen, direction, specification, history, regime),
+        + _in_words(seen, direction, specification, cited),
         confidence_ppm=confidence_ppm(seen.chance(direction)),
         risk_metrics={
             "horizon_volatility": canonical(seen.volatility),
             "edge_after_costs": canonical(round(seen.edge(direction), PLACES)),
-            "volatility_percentile": canonical(0.5 if regime is None else regime.percentile),
+            **measured,
         },
         features={
             name: canonical(round(features[name], PLACES))

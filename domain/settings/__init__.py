@@ -6,6 +6,7 @@ Groups use two underscores: ``QUORUM_CONSENSUS__VOTE_DEADLINE_SECONDS=2``.
 from domain.settings.groups import (
     BusSettings,
     ConsensusSettings,
+    HeadlineReader,
     PlatformSettings,
     QualitySettings,
     ServingSettings,
@@ -19,6 +20,7 @@ __all__ = [
     "PREFIX",
     "BusSettings",
     "ConsensusSettings",
+    "HeadlineReader",
     "PlatformSettings",
     "Profile",
     "QualitySettings",

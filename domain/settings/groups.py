@@ -2,6 +2,7 @@
 
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from pathlib import Path
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
@@ -255,6 +256,14 @@ class TradingSettings(SettingsGroup):
     )
 
 
+class HeadlineReader(StrEnum):
+    """Who reads headlines for the Market Analyst."""
+
+    BEST = "best"
+    FAST = "fast"
+    LEXICON = "lexicon"
+
+
 class ServingSettings(SettingsGroup):
     """The agents' services."""
 
@@ -278,6 +287,11 @@ class ServingSettings(SettingsGroup):
     history_until: AwareDatetime | None = Field(
         default=None,
         description="End of the history that agents start with; empty takes all that is stored.",
+    )
+    headline_reader: HeadlineReader = Field(
+        default=HeadlineReader.BEST,
+        description="Who reads headlines: best (the model of `quorum train-sentiment`, as far as "
+        "there is one), fast (its n-grams alone), lexicon.",
     )
     maximum_model_age_days: int = Field(
         default=400, ge=1, description="Age of the training data's end at which an agent abstains."

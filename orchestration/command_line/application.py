@@ -141,6 +141,7 @@ def register() -> None:
         record,
         replay,
         review,
+        sentiment,
     )
 
     groups = (app, *(group.typer_instance for group in app.registered_groups))

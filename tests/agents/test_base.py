@@ -226,7 +226,9 @@ async def test_without_a_portfolio_nothing_is_proposed(build, bus, bar_of, until
 async def test_the_analysts_other_answers(build, until):
     agent = build(AgentId.MARKET_ANALYST)
     indicators = await agent.analyze_technical_indicators("AAA", until)
-    assert indicators.features["sentiment"] == await agent.analyze_sentiment("AAA", until) == 0.0
+    sentiment = await agent.analyze_sentiment("AAA", until)
+    assert (sentiment.score, sentiment.headlines, sentiment.reader) == (0.0, 0, "lexicon")
+    assert indicators.features["sentiment"] == 0.0
     assert (await agent.assess_market_regime("AAA", until)).name in {
         "calm",
         "normal",

@@ -5,7 +5,7 @@ from agents import feature_rows
 from agents.feature_rows import FeatureRows
 from agents.indicators import compute
 from agents.price_history import price_histories
-from agents.sentiment import NO_NEWS
+from agents.sentiment.news import NO_NEWS
 
 
 @pytest.fixture(scope="module")

@@ -18,6 +18,9 @@ from agents.market_analyst.proposing import (
     target_share,
 )
 from agents.market_view import MarketView
+from agents.sentiment.headlines import Headlines
+from agents.sentiment.reading import LEXICON
+from domain.market import NewsItem
 from domain.money import canonical
 from domain.portfolio import Portfolio, Position
 from domain.voting import Action, AgentId
@@ -66,13 +69,27 @@ def holding(quantity, price=50):
     )
 
 
+def test_a_proposal_that_is_read_cites_regime_and_news(analyst, view, bar_of, until, limits):
+    headlines = Headlines(LEXICON)
+    bar = bar_of("AAA", until)
+    item = {"message_id": "n", "correlation_id": "n", "occurred_at": until, "source": "wire"}
+    headlines.add(NewsItem(symbol="AAA", published_at=until, headline="AAA shares surge", **item))
+    proposal = propose(
+        analyst(0.04), "l", view, bar, CASH, limits=limits, occurred_at=until, headlines=headlines
+    )
+    assert "calm regime (" in proposal.rationale or "turbulent regime (" in proposal.rationale
+    assert "news +0.25 (1 headline, lexicon)" in proposal.rationale
+    assert proposal.risk_metrics["news_score"] == Decimal("0.25")
+    assert 0.5 <= proposal.risk_metrics["regime_probability"] <= 1
+
+
 def test_a_good_outlook_is_a_purchase_that_says_why(analyst, proposed, until, bar_of):
     proposal = proposed(analyst(0.04))
     assert proposal.action is Action.BUY
     assert proposal.quantity == int(proposal.quantity) > 0
     assert proposal.price_target > proposal.reference_price == bar_of("AAA", until).price
     assert "driven by" in proposal.rationale
-    assert "volatility" in proposal.rationale
+    assert "regime" not in proposal.rationale
     assert proposal.features
     assert all(canonical(v) == v for v in proposal.features.values())
     assert proposal.correlation_id == proposal.causation_id == bar_of("AAA", until).message_id

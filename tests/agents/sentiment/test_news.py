@@ -5,7 +5,8 @@ import polars as pl
 import pytest
 
 from agents.price_history import to_microseconds
-from agents.sentiment import HALF_LIFE_DAYS, news_of_frame, score_headline, sentiment_at
+from agents.sentiment.lexicon import score_headline
+from agents.sentiment.news import HALF_LIFE_DAYS, news_of_frame, sentiment_at
 
 NOON = datetime(2021, 3, 1, 12, tzinfo=UTC)
 

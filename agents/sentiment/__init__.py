@@ -1,0 +1,1 @@
+"""What headlines and posts say of a symbol: read by a text model, n-grams or a lexicon."""
