@@ -32,6 +32,8 @@ BENCHMARKS = (
     "allocation_walk_forward",
     "indicators",
     "alphas",
+    "learning",
+    "planted_worlds",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
