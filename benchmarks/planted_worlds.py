@@ -41,12 +41,12 @@ def measure() -> list[Row]:
     return [*_edges(), *_nothing_to_earn(), *_ends(), *_leaks(), *_liquidation()]
 
 
-def learned(world: Signals, seed: int) -> Policy:
+def learned(world: Signals, seed: int, **settings: int) -> Policy:
     found = fit_holding_values(
         torch.tensor(world.features),
         torch.tensor(world.returns),
         cost=world.cost,
-        settings=FittedQSettings(seed),
+        settings=FittedQSettings(seed, **settings),
     )
     return lambda features, held: found.best(torch.tensor(features), torch.tensor(held)).numpy()
 
@@ -230,7 +230,7 @@ def trained(world: LiquidationWorld, seed: int) -> ActorCritic:
     environment = LiquidationEnvironment(world, episodes=1_024)
     policy = ActorCritic(environment.observation_size, environment.actions, seed)
     settings = ProximalPolicySettings(
-        seed, updates=30, discount=1.0, learning_rate=Linear(3e-3, 1e-4)
+        seed, updates=40, discount=1.0, learning_rate=Linear(3e-3, 1e-4)
     )
     ProximalPolicy(environment, policy, settings).learn()
     return policy
