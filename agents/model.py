@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from agents.calibration import Knots
+from agents.drift import InputStatistics
 from agents.market_analyst.patterns.track_record import TrackRecord
 from agents.network import PolicyNetwork, tensor_of
 from agents.price_history import Floats
@@ -49,6 +50,8 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Further numbers that the agent needs, by name.
     patterns
         What patterns were worth in the market that the model saw, by `Pattern.key`.
+    seen
+        What its inputs were like in training (`agents.drift`); older models have none.
     """
 
     agent: AgentId
@@ -63,6 +66,7 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     calibrations: dict[str, Knots] = {}
     constants: dict[str, float] = {}
     patterns: dict[str, TrackRecord] = {}
+    seen: InputStatistics | None = None
     format_version: int = 1
 
 
@@ -84,6 +88,11 @@ class Model:
         """Return the inputs from named features; None where one is missing."""
         values = np.array([features.get(name, np.nan) for name in self.specification.inputs])
         return values if np.isfinite(values).all() else None
+
+    def drift(self, features: dict[str, float]) -> float:
+        """Return the drift score of named features; 0 where one or the statistics are missing."""
+        inputs, seen = self.inputs_of(features), self.specification.seen
+        return 0.0 if inputs is None or seen is None else seen.drift_score(inputs)
 
     def drivers(self, inputs: Floats, output: int, count: int = 3) -> list[tuple[str, float]]:
         """Return the `count` inputs that move `output` most: name and gradient × input.

@@ -34,6 +34,8 @@ BENCHMARKS = (
     "alphas",
     "regime",
     "sentiment",
+    "learning",
+    "planted_worlds",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
