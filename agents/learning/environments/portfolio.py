@@ -1,0 +1,124 @@
+"""A portfolio that takes prices as they are: target weights in, wealth after fees out."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from agents.learning.environments.interface import Continuous, Step
+from domain.errors import InvalidValue
+
+
+@dataclass(frozen=True)
+class Account:
+    """Cash (episodes) and positions in shares (episodes × assets), fractions allowed."""
+
+    cash: Tensor
+    positions: Tensor
+
+    def wealth(self, prices: Tensor) -> Tensor:
+        """Return cash + Σ positions · prices, per episode."""
+        return self.cash + (self.positions * prices).sum(-1)
+
+    def rebalanced(self, weights: Tensor, prices: Tensor, fee: float) -> "Account":
+        """Return the account after trading to `weights` at `prices`.
+
+        `fee` is a fraction of the value traded, bought or sold. Weights are ≥ 0 and sum to 1 at
+        most. They are shares of what is left when the fee of the trade is paid, so cash never
+        falls below zero.
+        """
+        held = self.positions * prices
+        wealth = self.cash + held.sum(-1)
+        # What the fee would be were it not paid from what is invested bounds what it is:
+        # Σ|w (W - r) - h| ≤ Σ|w W - h| + r, hence r = fee Σ|w W - h| / (1 - fee) suffices.
+        turnover = torch.mul(weights, wealth.unsqueeze(-1)).sub_(held).abs_().sum(-1)
+        invested = wealth.sub_(turnover, alpha=fee / (1.0 - fee)).unsqueeze(-1)
+        target = weights * invested
+        positions = target / prices
+        traded = target.sub_(held)
+        cash = self.cash - traded.sum(-1)
+        return Account(cash.sub_(traded.abs_().sum(-1), alpha=fee), positions)
+
+
+class PortfolioEnvironment:
+    """Episodes over stretches of one price panel, each with its own first day.
+
+    An action is a score per asset; weights are the softmax of the scores and a zero for cash.
+    The reward is the log growth of wealth to the next day, fees included.
+
+    Parameters
+    ----------
+    prices
+        Days × assets, positive.
+    features
+        Days × features: what is known at each day's close, for all assets. Trading is at that
+        close.
+    fee
+        Fraction of the value traded.
+    """
+
+    ends = False
+
+    def __init__(
+        self, prices: Tensor, features: Tensor, *, fee: float, episodes: int, length: int
+    ) -> None:
+        days, assets = prices.shape
+        if not 1 <= length < days or len(features) != days or not 0 <= fee < 0.5:
+            raise InvalidValue(
+                f"{days} days of prices and {len(features)} of features don't hold episodes of "
+                f"{length} steps with a fee of {fee}.",
+                next_step="Give both for the same days, more of them than steps; a fee below .5.",
+            )
+        if not bool((torch.isfinite(prices) & (prices > 0)).all()):
+            raise InvalidValue(
+                "A price is not a positive number.", next_step="Leave out days without prices."
+            )
+        self.episodes, self.length = episodes, length
+        self.actions = Continuous(assets)
+        self.observation_size = features.shape[1] + assets
+        self.account = Account(torch.ones(0), torch.ones(0, assets))
+        self._prices = prices.double().contiguous()
+        self._features = features.float().contiguous()
+        self._fee = fee
+        self._day = torch.zeros(episodes, dtype=torch.int64)
+        self._now = self._prices[self._day]
+        self._wealth = torch.ones(episodes, dtype=torch.float64)
+
+    @property
+    def prices(self) -> Tensor:
+        """Prices of each episode's present day, episodes × assets."""
+        return self._now
+
+    def reset(self, generator: torch.Generator) -> Tensor:
+        """Begin on random days, with a wealth of 1 in cash."""
+        last = len(self._prices) - self.length
+        self._day = torch.randint(0, last, (self.episodes,), generator=generator)
+        self._now = self._prices[self._day]
+        self._wealth = torch.ones(self.episodes, dtype=torch.float64)
+        self.account = Account(self._wealth.clone(), torch.zeros_like(self._now))
+        return self._observation(torch.zeros_like(self._now))
+
+    def step(self, actions: Tensor) -> Step:
+        """Trade to the weights that `actions` (episodes × assets) ask for, and go to next day."""
+        return self.rebalance(weights_of(actions.double()))
+
+    def rebalance(self, weights: Tensor) -> Step:
+        """As `step`, with the weights themselves: ≥ 0, summing to 1 at most."""
+        self.account = self.account.rebalanced(weights, self._now, self._fee)
+        self._day += 1
+        self._now = self._prices[self._day]
+        held = self.account.positions * self._now
+        wealth = self.account.cash + held.sum(-1)
+        reward = torch.log(wealth / self._wealth)
+        self._wealth = wealth
+        return Step(self._observation(held.div_(wealth.unsqueeze(-1))), reward)
+
+    def _observation(self, weights: Tensor) -> Tensor:
+        return torch.cat([self._features[self._day], weights.float()], dim=1)
+
+
+def weights_of(scores: Tensor) -> Tensor:
+    """Return the softmax of scores (… × assets) and a zero for cash, without cash's share."""
+    highest = scores.amax(-1, keepdim=True).clamp_(min=0.0)
+    shares = torch.exp(scores - highest)
+    return shares.div_(shares.sum(-1, keepdim=True).add_(torch.exp(-highest)))
