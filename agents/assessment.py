@@ -85,6 +85,28 @@ def model_too_old(model: Model, at: datetime, maximum_age_days: int) -> Abstenti
     return Abstention(f"model too old: {age} days, {maximum_age_days} allowed")
 
 
+def in_doubt(
+    judgement: Assessment | Abstention, drift: float, most: float
+) -> Assessment | Abstention:
+    """Return what a drift score leaves of a judgement.
+
+    Up to 1 the chance stays as calibrated. From there to `most` it is drawn in proportion
+    towards one half: confidence falls, the verdict stays. Beyond, the agent abstains. A breached
+    hard limit is a fact about the portfolio and is told whatever the inputs are like.
+    """
+    if isinstance(judgement, Abstention) or judgement.veto or drift <= 1.0:
+        return judgement
+    if drift >= most:
+        return Abstention(f"inputs unlike the training data: drift {drift:.2f}, {most:g} allowed")
+    left = (most - drift) / (most - 1.0)
+    return judgement._replace(
+        chance=EVEN_CHANCE + left * (judgement.chance - EVEN_CHANCE),
+        rationale=f"{judgement.rationale} Inputs are unlike the training data (drift {drift:.2f}): "
+        f"{left:.0%} of the confidence above one half is left.",
+        measures={**judgement.measures, "drift": drift},
+    )
+
+
 def to_vote(
     judgement: Assessment | Abstention,
     model: Model,

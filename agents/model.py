@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from agents.calibration import Knots
+from agents.drift import InputStatistics
 from agents.network import PolicyNetwork, tensor_of
 from agents.price_history import Floats
 from domain.voting import AgentId
@@ -46,6 +47,8 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         Further knots that the agent needs, by name.
     constants
         Further numbers that the agent needs, by name.
+    seen
+        What its inputs were like in training (`agents.drift`); older models have none.
     """
 
     agent: AgentId
@@ -59,6 +62,7 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     confidence: Knots
     calibrations: dict[str, Knots] = {}
     constants: dict[str, float] = {}
+    seen: InputStatistics | None = None
     format_version: int = 1
 
 
@@ -80,6 +84,11 @@ class Model:
         """Return the inputs from named features; None where one is missing."""
         values = np.array([features.get(name, np.nan) for name in self.specification.inputs])
         return values if np.isfinite(values).all() else None
+
+    def drift(self, features: dict[str, float]) -> float:
+        """Return the drift score of named features; 0 where one or the statistics are missing."""
+        inputs, seen = self.inputs_of(features), self.specification.seen
+        return 0.0 if inputs is None or seen is None else seen.drift_score(inputs)
 
     def drivers(self, inputs: Floats, output: int, count: int = 3) -> list[tuple[str, float]]:
         """Return the `count` inputs that move `output` most: name and gradient × input.

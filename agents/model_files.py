@@ -142,6 +142,8 @@ def _check_specification(folder: Path, specification: Specification, agent: Agen
         "inputs": not specification.inputs or not set(specification.inputs) <= set(FEATURE_NAMES),
         "hidden_units": not 0 <= specification.hidden_units <= _MOST_HIDDEN_UNITS
         or (specification.hidden_units == 0) != (specification.architecture == "classic"),
+        "seen": (seen := specification.seen) is not None
+        and not len(seen.mean) == len(seen.deviation) == len(specification.inputs),
     }
     wrong = [name for name, is_wrong in problems.items() if is_wrong]
     if wrong:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from agents.assessment import Abstention, Assessment, Case, model_too_old, to_vote
+from agents.assessment import Abstention, Assessment, Case, in_doubt, model_too_old, to_vote
 from agents.execution import judgement as execution
 from agents.market_analyst import judgement as market_analyst
 from agents.market_view import MarketView
@@ -71,4 +71,7 @@ def judge(
     too_old = model_too_old(model, at, serving.maximum_model_age_days)
     if too_old is not None:
         return too_old
-    return ASSESS[model.specification.agent](model, Case(view, proposal, at, limits))
+    case = Case(view, proposal, at, limits)
+    judgement = ASSESS[model.specification.agent](model, case)
+    drift = model.drift(case.features(proposal.symbol) or {})
+    return in_doubt(judgement, drift, serving.maximum_drift_score)

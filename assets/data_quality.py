@@ -5,7 +5,7 @@ far: they are in quarantine, and the rest goes on unless too little is left.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -24,9 +24,8 @@ from assets.metadata import table
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings
 
-#: Instants at which features are recomputed without the future, and how far they may differ.
+#: Instants at which features are recomputed without the future.
 _CUTS = 6
-_TOLERANCE = 1e-9
 
 _ERROR, _WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
@@ -114,27 +113,30 @@ def features_as_expected(store: dg.ResourceParam[TimeSeriesStore]) -> dg.AssetCh
 )
 def features_without_look_ahead(store: dg.ResourceParam[TimeSeriesStore]) -> dg.AssetCheckResult:
     """Recompute features on truncated data and compare with what is stored."""
-    from agents.indicators import FEATURE_NAMES, compute_frame  # noqa: PLC0415 - pandas by TA-Lib
+    from agents.indicators import compute_frame  # noqa: PLC0415 - pandas by TA-Lib
+    from evaluation.look_ahead import look_ahead  # noqa: PLC0415 - beside its use
 
     stored, known, told = (store.read(table) for table in (Table.FEATURES, Table.BARS, Table.NEWS))
     moments = stored["timestamp"].unique().sort() if stored.height else pl.Series([])
     cuts = moments.gather_every(max(1, len(moments) // _CUTS)).to_list()
-    compared, different = 0, 0
-    for cut in cuts:
-        before = pl.col("timestamp") < cut + timedelta(microseconds=1)
-        news_before = told.filter(before) if told.height else told
-        again = compute_frame(known.filter(before), news_before).filter(pl.col("timestamp") == cut)
-        pair = again.join(stored, on=["symbol", "timestamp"], suffix="_stored")
-        for name in FEATURE_NAMES:
-            a, b = pair[name], pair[f"{name}_stored"]
-            same = ((a - b).abs() <= _TOLERANCE) | (a.is_nan() & b.is_nan())
-            different += int((~same).sum())
-        compared += again.height
+
+    def compute(cut: datetime) -> pl.DataFrame:
+        before = pl.col("timestamp") <= cut
+        return compute_frame(known.filter(before), told.filter(before) if told.height else told)
+
+    found = look_ahead(stored, compute, cuts)
+    different = sum(found.different.values())
+    named = f" ({', '.join(found.different)})" if found.different else ""
     return dg.AssetCheckResult(
-        passed=different == 0 and (compared > 0 or not cuts),
+        passed=found.passed,
         severity=_ERROR,
-        description=f"{different} values of {compared} recomputed rows differ.",
-        metadata={"rows_recomputed": compared, "values_different": different},
+        description=f"{different} values of {found.rows} recomputed rows differ{named}; "
+        f"{found.missing} rows are not there without the future.",
+        metadata={
+            "rows_recomputed": found.rows,
+            "values_different": different,
+            "rows_missing": found.missing,
+        },
     )
 
 

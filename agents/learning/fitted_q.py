@@ -35,11 +35,11 @@ class FittedQSettings:
     """
 
     seed: int
-    steps: int = 400
+    steps: int = 200
     batch_rows: int = 2048
-    discount: float = 0.95
-    learning_rate: Linear = field(default_factory=lambda: Linear(1e-2, 1e-4))
-    target_share: float = 0.05
+    discount: float = 0.9
+    learning_rate: Linear = field(default_factory=lambda: Linear(3e-2, 1e-4))
+    target_share: float = 0.1
     hidden: tuple[int, ...] = (8,)
 
 

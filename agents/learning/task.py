@@ -10,6 +10,7 @@ import polars as pl
 
 from agents.assessment import Abstention, Assessment
 from agents.calibration import Knots, constant
+from agents.drift import input_statistics
 from agents.learning.loop import LearningSettings
 from agents.learning.samples import HORIZON_DAYS, Panel, Slices
 from agents.learning.trials import Trial, Trials
@@ -110,6 +111,7 @@ def draft(
             confidence=confidence or constant(0.5),
             calibrations=calibrations or {},
             constants=constants or {},
+            seen=input_statistics(lesson.slices.training.columns(inputs)),
         ),
         network,
     )

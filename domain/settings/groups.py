@@ -226,6 +226,12 @@ class ServingSettings(SettingsGroup):
     maximum_model_age_days: int = Field(
         default=400, ge=1, description="Age of the training data's end at which an agent abstains."
     )
+    maximum_drift_score: float = Field(
+        default=2.0,
+        gt=1.0,
+        description="How unlike its training data an agent's inputs may be before it abstains; "
+        "above 1 its confidence falls.",
+    )
 
 
 class QualitySettings(SettingsGroup):
