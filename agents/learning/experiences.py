@@ -3,13 +3,15 @@
 import json
 from collections.abc import Iterable
 from datetime import datetime
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 from agents.price_history import Floats
 from domain.experience import Experience
-from domain.voting import Action
+from domain.voting import Action, Outcome
 
 _COLUMNS = {
     "symbol": pl.String,
@@ -25,6 +27,11 @@ _COLUMNS = {
     "agent_contributions": pl.String,
     "scores": pl.String,
     "confidences_ppm": pl.String,
+    "bounds": pl.String,
+    "model_versions": pl.String,
+    "realised": pl.String,
+    "correlation_id": pl.String,
+    "causation_id": pl.String,
 }
 
 
@@ -39,13 +46,53 @@ def experience_frame(experiences: Iterable[Experience]) -> pl.DataFrame:
             e.symbol, e.occurred_at, e.message_id, e.decision_id, e.action.value,
             e.outcome.value, float(e.reward), e.horizon_days, as_json(e.state),
             as_json(e.next_state), as_json(e.agent_contributions), as_json(e.scores),
-            as_json(e.confidences_ppm),
+            as_json(e.confidences_ppm), as_json(e.bounds), as_json(e.model_versions),
+            as_json(e.realised), e.correlation_id, e.causation_id,
         )
         for e in experiences
     ]  # fmt: skip
     return pl.DataFrame(rows, schema=_COLUMNS, orient="row").sort(
         "symbol", "timestamp", "message_id"
     )
+
+
+def experiences_of(frame: pl.DataFrame) -> list[Experience]:
+    """Return the experiences of the table EXPERIENCES; the inverse of `experience_frame`.
+
+    Columns that a table of an earlier release lacks stay at their defaults.
+    """
+    return [_experience(row) for row in frame.iter_rows(named=True)]
+
+
+def _experience(row: dict[str, Any]) -> Experience:
+    def numbers(name: str) -> dict[str, Decimal]:
+        return {key: _exact(value) for key, value in json.loads(row.get(name) or "{}").items()}
+
+    return Experience(
+        message_id=row["message_id"],
+        correlation_id=row.get("correlation_id") or "",
+        causation_id=row.get("causation_id") or "",
+        occurred_at=row["timestamp"],
+        decision_id=row["decision_id"],
+        symbol=row["symbol"],
+        state=numbers("state"),
+        action=Action(row["action"]),
+        outcome=Outcome(row["outcome"]),
+        reward=_exact(row["reward"]),
+        next_state=numbers("next_state"),
+        horizon_days=row["horizon_days"],
+        agent_contributions=numbers("agent_contributions"),
+        scores=json.loads(row["scores"]),
+        confidences_ppm=json.loads(row["confidences_ppm"]),
+        bounds=numbers("bounds"),
+        model_versions=json.loads(row.get("model_versions") or "{}"),
+        realised=numbers("realised"),
+    )
+
+
+def _exact(value: float) -> Decimal:
+    """Return the decimal that a float stands for; it was written from one of at most 15 digits."""
+    return Decimal(repr(value))
 
 
 def rewarded_states(

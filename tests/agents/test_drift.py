@@ -90,8 +90,8 @@ def test_a_market_gone_wild_makes_every_agent_doubt_and_then_abstain(agent, worl
         view = MarketView()
         view.warm_up(world.bars.with_columns(**changes))
         return vote(
-            model, "m", view, world.proposal_of(fraction=0.002), occurred_at=world.until, limits=limits,
-            serving=ServingSettings(maximum_drift_score=most),
+            model, "m", view, world.proposal_of(fraction=0.002), occurred_at=world.until,
+            limits=limits, serving=ServingSettings(maximum_drift_score=most),
         )  # fmt: skip
 
     # For three days the source quotes a tenth of the price, and a tenth of that as the low.
