@@ -44,7 +44,7 @@ def clone(
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # pyright: ignore[reportUnknownMemberType]
             optimizer.step()  # pyright: ignore[reportUnknownMemberType]
-    return float(loss)
+    return float(loss.detach())
 
 
 def _visited(classic: Classic, environment: Environment, generator: torch.Generator) -> Tensor:
