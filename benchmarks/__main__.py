@@ -27,6 +27,8 @@ BENCHMARKS = (
     "vote_latency",
     "stored_decisions",
     "seal_cost",
+    "learning",
+    "planted_worlds",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"

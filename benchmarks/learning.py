@@ -7,6 +7,7 @@ not installed. CPU seconds, one torch thread.
 import math
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import torch
 
 from agents.learning.actor_critic import ActorCritic
 from agents.learning.environments.liquidation import LiquidationEnvironment, LiquidationWorld
-from agents.learning.environments.portfolio import PortfolioEnvironment
+from agents.learning.environments.portfolio import PortfolioEnvironment, weights_of
 from agents.learning.environments.positions import PositionEnvironment
 from agents.learning.proximal_policy import ProximalPolicy, ProximalPolicySettings
 from agents.learning.schedules import Linear
@@ -34,6 +35,7 @@ from evaluation.optimum import earned, optimum
 _ROUNDS = 5
 _INDICATORS = [f"indicator_{n}" for n in range(8)]
 _FEE, _DAYS = 0.001, 1_000
+_TOGETHER = 1_024
 _SEEDS = range(5)
 _TRAINING = 50_000
 _MOST_SECONDS = 25.0
@@ -50,7 +52,7 @@ def measure() -> list[Row]:
 
 
 def _steps(assets: int) -> list[Row]:
-    """Return steps a CPU second of ours and of an account stepped alone, random actions given."""
+    """Return steps a CPU second of ours and of an account stepped alone, random weights given."""
     rng = np.random.default_rng(0)
     closes = 50.0 * np.exp(np.cumsum(rng.normal(0.0, 0.01, (_DAYS, assets)), axis=0))
     told = rng.normal(size=(_DAYS, assets * len(_INDICATORS)))
@@ -59,15 +61,15 @@ def _steps(assets: int) -> list[Row]:
         frame[name] = told[:, n * assets : (n + 1) * assets].ravel()
     actions = rng.uniform(-1.0, 1.0, (_DAYS, assets))
     ours = PortfolioEnvironment(
-        torch.tensor(closes), torch.tensor(told), fee=_FEE, episodes=2_048, length=100
+        torch.tensor(closes), torch.tensor(told), fee=_FEE, episodes=_TOGETHER, length=100
     )
-    chosen = torch.tensor(rng.normal(size=(100, 2_048, assets)))
+    chosen = weights_of(torch.tensor(rng.normal(size=(100, _TOGETHER, assets))))
 
-    def batched() -> float:
+    def batched(step: Callable[[torch.Tensor], object]) -> float:
         ours.reset(torch.Generator().manual_seed(0))
         began = time.process_time()
         for each in chosen:
-            ours.step(each)
+            step(each)
         return chosen.shape[0] * chosen.shape[1] / (time.process_time() - began)
 
     def alone(kind: type[OneAtATime]) -> float:
@@ -79,16 +81,18 @@ def _steps(assets: int) -> list[Row]:
 
     found = alternately(
         {
-            "ours": batched,
+            "accounts": lambda: batched(ours.trade),
+            "observed": lambda: batched(ours.rebalance),
             "frame": lambda: alone(OneAtATime),
             "arrays": lambda: alone(OneArrayAtATime),
         },
         _ROUNDS,
     )
     return [
-        Row(figure=f"portfolio of {assets} assets, observations included", unit="steps/CPU s",
-            ours=median(found["ours"]), beside=beside, theirs=median(found[name]))
-        for name, beside in (
+        Row(figure=f"portfolio of {assets} assets, {what}", unit="steps/CPU s",
+            ours=median(found[mine]), beside=beside, theirs=median(found[theirs]))
+        for mine, what in (("accounts", "trading, fees, rewards"), ("observed", "observations too"))
+        for theirs, beside in (
             ("frame", "FinRL-shaped, one at a time"),
             ("arrays", "the same on arrays"),
         )

@@ -120,7 +120,7 @@ def _fit(network: ActionValues, history: _History, settings: FittedQSettings) ->
     states, rewards, changes = history
     generator = torch.Generator().manual_seed(settings.seed)
     target = deepcopy(network)
-    optimizer = torch.optim.Adam(network.parameters())
+    optimizer = torch.optim.Adam(network.parameters(), fused=True)
     for step in range(settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate.at(step / settings.steps)

@@ -104,14 +104,23 @@ class PortfolioEnvironment:
 
     def rebalance(self, weights: Tensor) -> Step:
         """As `step`, with the weights themselves: ≥ 0, summing to 1 at most."""
+        reward = self.trade(weights)
+        held = self.account.positions * self._now
+        return Step(self._observation(held.div_(self._wealth.unsqueeze(-1))), reward)
+
+    def trade(self, weights: Tensor) -> Tensor:
+        """As `rebalance`, without the observation: for who reads the features by day instead.
+
+        Prices are taken, so what a policy reads of the market is the same for all episodes of a
+        day and need not be gathered for each.
+        """
         self.account = self.account.rebalanced(weights, self._now, self._fee)
         self._day += 1
         self._now = self._prices[self._day]
-        held = self.account.positions * self._now
-        wealth = self.account.cash + held.sum(-1)
+        wealth = self.account.wealth(self._now)
         reward = torch.log(wealth / self._wealth)
         self._wealth = wealth
-        return Step(self._observation(held.div_(wealth.unsqueeze(-1))), reward)
+        return reward
 
     def _observation(self, weights: Tensor) -> Tensor:
         return torch.cat([self._features[self._day], weights.float()], dim=1)
