@@ -121,9 +121,19 @@ def impact_of(order: ParentOrder, volume: float, limits: TradingSettings) -> Imp
 
 
 def schedules(
-    order: ParentOrder, buckets: Horizon, impact: Impact, rate: float, risk_aversion: float
+    order: ParentOrder,
+    buckets: Horizon,
+    impact: Impact,
+    *,
+    rate: float,
+    risk_aversion: float,
+    learned: Floats | None = None,
 ) -> dict[Algorithm, Shares]:
-    """Return each classic algorithm's shares per bucket, the simplest first."""
+    """Return each algorithm's shares per bucket, the simplest first.
+
+    Implementation shortfall needs impact to weigh risk against; `learned` are a policy's weights
+    of all buckets.
+    """
     volumes = buckets.volume * buckets.lengths
     found = {
         Algorithm.TWAP: twap(order.quantity, len(volumes)),
@@ -136,6 +146,13 @@ def schedules(
         found[Algorithm.IMPLEMENTATION_SHORTFALL] = whole_shares(
             order.quantity, np.maximum(-np.diff(held), 0.0)
         )
+    if learned is not None:
+        if len(learned) != len(volumes):
+            raise InvalidValue(
+                f"A learned schedule of {len(learned)} buckets for {len(volumes)}.",
+                next_step="Ask the policy for the buckets that the order may use.",
+            )
+        found[Algorithm.LEARNED] = whole_shares(order.quantity, learned)
     return found
 
 
@@ -168,11 +185,13 @@ def plan(
     risk_aversion: float = RISK_AVERSION,
     algorithm: Algorithm | None = None,
     first_bucket: int = 0,
+    learned: Floats | None = None,
 ) -> ExecutionPlan:
     """Return the plan of an order: the asked algorithm's, or the cheapest one's.
 
     Every candidate may be `maximum_participation_rate` of any bucket at most. TWAP, where it is
-    allowed, gives way only to what saves `WORTHWHILE_BPS`: the plan is never worse than TWAP.
+    allowed, gives way only to what saves `WORTHWHILE_BPS`: the plan is never worse than TWAP, and
+    a learned schedule is taken only where it beats the classic ones.
 
     Raises
     ------
@@ -187,7 +206,9 @@ def plan(
     rate = float(limits.maximum_participation_rate)
     buckets = horizon(order.quantity, forecast, rate, first_bucket)
     impact = impact_of(order, forecast.volume, limits)
-    found = schedules(order, buckets, impact, rate, risk_aversion)
+    found = schedules(
+        order, buckets, impact, rate=rate, risk_aversion=risk_aversion, learned=learned
+    )
     costs = {name: shortfall_of(shares, buckets, impact) for name, shares in found.items()}
     if algorithm is None:
         allowed = {n: s for n, s in found.items() if _participation(s, buckets) <= rate}

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from agents.execution.planning import (
     WORTHWHILE_BPS,
     ParentOrder,
+    choose,
     horizon,
     impact_of,
     plan,
@@ -41,7 +42,7 @@ aversions = st.floats(0.0, 1e-4)
 def costs_of(order, risk_aversion, first=0):
     buckets = horizon(order.quantity, FORECAST, RATE, first)
     impact = impact_of(order, FORECAST.volume, LIMITS)
-    found = schedules(order, buckets, impact, RATE, risk_aversion)
+    found = schedules(order, buckets, impact, rate=RATE, risk_aversion=risk_aversion)
     return found, {name: shortfall_of(shares, buckets, impact) for name, shares in found.items()}
 
 
@@ -119,6 +120,21 @@ def test_a_price_that_never_moves_leaves_nothing_to_gain_on_twap():
     assert plan(still, FORECAST, LIMITS).algorithm is Algorithm.TWAP
     with pytest.raises(InvalidValue):
         plan(still, FORECAST, LIMITS, algorithm=Algorithm.IMPLEMENTATION_SHORTFALL)
+
+
+def test_a_learned_schedule_is_taken_only_where_it_beats_the_classic_ones():
+    order = LARGE._replace(quantity=20_000)
+    best = plan(order, FORECAST, LIMITS)
+    poor = plan(order, FORECAST, LIMITS, learned=np.ones(13))
+    assert poor == best
+    asked = plan(order, FORECAST, LIMITS, learned=np.ones(13), algorithm=Algorithm.LEARNED)
+    assert asked.children == plan(order, FORECAST, LIMITS, algorithm=Algorithm.TWAP).children
+    found, costs = costs_of(order, 1e-6)
+    costs[Algorithm.LEARNED] = costs[best.algorithm]._replace(expected=0.0, variance=0.0)
+    ranked = {**found, Algorithm.LEARNED: found[Algorithm.TWAP]}
+    assert choose(ranked, costs, 1e-6, 0.1) is Algorithm.LEARNED
+    with pytest.raises(InvalidValue):
+        plan(order, FORECAST, LIMITS, learned=np.ones(12))
 
 
 def test_an_order_too_large_for_the_session_goes_on_in_the_next():
