@@ -29,9 +29,8 @@ def whole_shares(quantity: int, weights: Floats) -> Shares:
             f"A schedule of {quantity} shares.", next_step="Send a positive whole quantity."
         )
     checked = _volumes(weights, "weights")
-    reached = np.cumsum(checked) / checked.sum()
-    due = np.rint(quantity * reached).astype(np.int64)
-    due[np.flatnonzero(checked)[-1] :] = quantity
+    reached = np.cumsum(checked)
+    due = np.rint(quantity * (reached / reached[-1])).astype(np.int64)
     return np.diff(due, prepend=0)
 
 

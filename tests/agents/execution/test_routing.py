@@ -90,6 +90,8 @@ def test_who_fills_less_surely_or_against_us_gets_less():
     assert share(slow) == 1000
     waiting = split_order(2000, [LIT, slow], volatility_bps=1.0)
     assert {r.venue: r.quantity for r in waiting}["lit"] > 1000
+    # What a dark pool does not fill costs what the lit venue does: 0.4 · 0.1 + 0.6 · 1.3.
+    assert split_order(1, [LIT, DARK])[0].marginal_cost_bps == pytest.approx(0.82, abs=0.01)
     # A dark pool at the mid-price is worth less, the less surely it fills.
     costs = [
         split_order(100, [LIT, DARK._replace(fill_probability=p)])[0].marginal_cost_bps

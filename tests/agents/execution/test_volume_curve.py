@@ -111,9 +111,12 @@ def minute_bars(days, opens=14 * 60 + 30, minutes=390):
 
 def test_minute_bars_become_half_hours_from_each_days_own_open():
     winter, summer = minute_bars([3]), minute_bars([200], opens=13 * 60 + 30)
+    # The last bar of this one closes at midnight, and is the day's still.
+    late = minute_bars([40, 41], opens=24 * 60 - 390)
     expected = np.arange(390.0).reshape(13, 30).sum(1)
     for bars in (winter, summer):
         assert session_volumes(bars).tolist() == [expected.tolist()]
+    assert session_volumes(late).tolist() == [expected.tolist()] * 2
 
 
 def test_daily_bars_and_broken_sessions_give_no_curve():
