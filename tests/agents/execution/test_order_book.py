@@ -27,7 +27,7 @@ def planted_table(rows=4, depth=3, middle=100.0, size=2.0, tick=1.0):
 
 
 def cost(quantity):
-    return float(BOOK.take(torch.tensor([quantity]).double()))
+    return float(BOOK.take(torch.tensor([quantity], dtype=torch.float64)))
 
 
 @pytest.mark.parametrize(
