@@ -25,6 +25,7 @@ BENCHMARKS = (
     "buses",
     "record_size",
     "vote_latency",
+    "execution",
     "stored_decisions",
     "seal_cost",
     "risk",

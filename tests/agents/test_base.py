@@ -254,5 +254,5 @@ async def test_the_optimizers_and_executions_other_answers(build, proposal_of):
     proposal = proposal_of()
     allocation = await build(AgentId.PORTFOLIO_OPTIMIZER).optimize_allocation(proposal)
     assert allocation.symbols == ["AAA", "BBB", "CCC"]
-    slices = await build(AgentId.EXECUTION).optimize_execution_timing(proposal)
-    assert sum(child.quantity for child in slices) == proposal.quantity
+    plan = await build(AgentId.EXECUTION).optimize_execution_timing(proposal)
+    assert plan.quantity == proposal.quantity
