@@ -160,11 +160,11 @@ def bar() -> MarketData:
         occurred_at=END,
         symbol="AAA",
         observed_at=END,
-        price=Decimal(60),
+        price=Decimal("19.4"),
         volume=Decimal(1_200_000),
-        open=Decimal(59),
-        high=Decimal(61),
-        low=Decimal(58),
+        open=Decimal("19.2"),
+        high=Decimal("19.5"),
+        low=Decimal("19.1"),
     )
 
 
@@ -179,7 +179,7 @@ def proposal() -> TradingProposal:
         action=Action.BUY,
         quantity=Decimal(100),
         reference_price=of.price,
-        price_target=Decimal(62),
+        price_target=Decimal(20),
         horizon_days=5,
         rationale="",
         confidence_ppm=550_000,
