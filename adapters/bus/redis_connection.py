@@ -20,6 +20,7 @@ Reply: TypeAlias = Any  # what a command answers, its documentation says
 _CONNECT_SECONDS = 3.0
 _WATCH_SECONDS = 1.0
 _NOT_ENOUGH: Any = object()
+_NOT_THERE = ("ERR no such key", "NOGROUP")
 _TRANSIENT = ("LOADING", "READONLY", "CLUSTERDOWN", "TRYAGAIN", "MASTERDOWN", "BUSY ")
 
 
@@ -107,6 +108,19 @@ class RedisConnection(asyncio.Protocol):
             If the server refuses it, or can't be asked.
         """
         (answer,) = await self.send(command)
+        return accepted(answer)
+
+    async def ask(self, *command: str | bytes | int) -> Reply | None:
+        """Return what the server tells of a stream or its group; None where it is not there.
+
+        Raises
+        ------
+        RefusedByServer, ConnectionLost
+            If the server refuses it for another reason, or can't be asked.
+        """
+        (answer,) = await self.send(command)
+        if isinstance(answer, RefusedByServer) and str(answer).startswith(_NOT_THERE):
+            return None
         return accepted(answer)
 
     def close(self) -> None:

@@ -21,14 +21,15 @@ class Retention:
 
     async def trim(self, connection: RedisConnection, needed_by: Collection[str], keep: int) -> int:
         """See `domain.ports.bus.MessageBus.trim`."""
-        if not await connection.call("EXISTS", self._key):
+        information = await connection.ask("XINFO", "STREAM", self._key)
+        if information is None:
             self._marks.clear()
             return 0
-        stream = fields(await connection.call("XINFO", "STREAM", self._key))
+        stream = fields(information)
         old_enough = self._behind_the_newest(
             stream["entries-added"], parse(stream["last-generated-id"].decode()), keep
         )
-        rows = map(fields, await connection.call("XINFO", "GROUPS", self._key))
+        rows = map(fields, await connection.ask("XINFO", "GROUPS", self._key) or ())
         groups = {row["name"].decode(): row for row in rows}
         if not set(needed_by) <= groups.keys():
             return 0
@@ -49,8 +50,8 @@ class Retention:
     async def _unfinished(self, connection: RedisConnection, group: Mapping[str, Any]) -> Position:
         """Return the first position that a group has not finished."""
         if group["pending"]:
-            summary: Any = await connection.call("XPENDING", self._key, group["name"])
-            if summary[0]:
+            summary: Any = await connection.ask("XPENDING", self._key, group["name"])
+            if summary is not None and summary[0]:
                 return parse(summary[1].decode())
         return _next(parse(group["last-delivered-id"].decode()))
 

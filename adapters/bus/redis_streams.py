@@ -298,17 +298,18 @@ class RedisBus:
         return accepted(answer)
 
     async def _latest(self, key: str) -> str:
-        connection = await self._connected()
-        if not await connection.call("EXISTS", key):
+        information = await (await self._connected()).ask("XINFO", "STREAM", key)
+        if information is None:
             return ""
-        position = fields(await connection.call("XINFO", "STREAM", key))["last-generated-id"]
+        position = fields(information)["last-generated-id"]
         return "" if position == b"0-0" else position.decode()
 
     async def _backlog(self, group: str, key: str) -> Backlog:
         connection = await self._connected()
-        if not await connection.call("EXISTS", key):
+        groups = await connection.ask("XINFO", "GROUPS", key)
+        if groups is None:
             return Backlog(lag=0, pending=0)
-        for row in map(fields, await connection.call("XINFO", "GROUPS", key)):
+        for row in map(fields, groups):
             if row["name"] == group.encode():
                 lag = row["lag"]
                 if lag is None:  # entries were deleted, so the server's counters don't tell

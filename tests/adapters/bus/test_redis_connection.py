@@ -73,6 +73,15 @@ async def test_a_refusal_is_the_answer_of_its_command_only(connect):
         await connection.call("XADD", "key")
 
 
+async def test_what_is_asked_of_a_stream_that_is_gone_is_answered_with_none(connect):
+    connection = await connect()
+    key = "stream-that-was-never-there"
+    assert await connection.ask("XINFO", "STREAM", key) is None
+    assert await connection.ask("XPENDING", key, "group") is None
+    with pytest.raises(RefusedByServer):
+        await connection.ask("XINFO", "NONSENSE", key)
+
+
 async def test_large_answers_come_whole(connect):
     connection = await connect()
     large = bytes(range(256)) * 20_000
