@@ -6,6 +6,7 @@ from importlib.metadata import version
 from inspect import cleandoc
 from typing import Annotated
 
+import structlog
 import typer
 from rich.console import Console
 from rich.markup import escape
@@ -72,6 +73,7 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command and return its exit code; errors are told, not traced, without --debug."""
     register()
+    _log_to_standard_error()
     debug = _DEBUG in arguments
     try:
         app([word for word in arguments if word != _DEBUG], prog_name="quorum")
@@ -84,6 +86,12 @@ def run(arguments: list[str]) -> int:
         tell(told)
         return told.exit_code
     return 0
+
+
+def _log_to_standard_error() -> None:
+    """Keep standard output for results: what a command's rooms log is none."""
+    structlog.reset_defaults()
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 def tell(problem: QuorumError) -> None:

@@ -43,8 +43,10 @@ def test_variance_is_convex_in_return_and_falls_to_the_least(case):
     frontier = efficient_frontier(*estimate(*case))
     assert (np.diff(frontier.returns) <= 1e-12).all()
     assert (np.diff(frontier.variances) <= 1e-15).all()
-    if len(frontier.returns) > 2:
-        slopes = np.diff(frontier.variances) / np.diff(frontier.returns)
+    steps = np.diff(frontier.returns)
+    moves = steps < -1e-12  # two turning points may have one return
+    if moves.sum() > 1:
+        slopes = np.diff(frontier.variances)[moves] / steps[moves]
         assert (np.diff(slopes) <= 1e-9 * np.abs(slopes).max()).all()
     assert frontier.trade_offs[-1] == 0.0
 
