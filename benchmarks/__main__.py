@@ -44,16 +44,27 @@ _BEGIN, _END = "<!-- measured: begin -->", "<!-- measured: end -->"
 
 
 def main() -> None:
-    parts = [f"{_machine()}, {datetime.now(UTC):%Y-%m-%d}, `make benchmarks`."]
-    for name in BENCHMARKS:
-        began = time.perf_counter()
+    """Measure the benchmarks that are named, or all; the others keep their last tables."""
+    for name in sys.argv[1:] or BENCHMARKS:
+        began, machine = time.perf_counter(), _machine()
         rows = _rows(name)
-        title = name.replace("_", " ").capitalize()
-        parts.append(f"### {title}\n\n`python -m benchmarks.{name}`\n\n{table(rows)}")
+        told = f"`python -m benchmarks.{name}`, {datetime.now(UTC):%Y-%m-%d}, {machine}."
+        _write({_title(name): f"{told}\n\n{table(rows)}"})
         print(f"{name}: {time.perf_counter() - began:.0f} s\n{table(rows)}\n", flush=True)
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _write(measured: dict[str, str]) -> None:
     before, _, rest = _PAGE.read_text().partition(_BEGIN)
-    after = rest.partition(_END)[2]
-    _PAGE.write_text(before + _BEGIN + "\n\n" + "\n\n".join(parts) + "\n\n" + _END + after)
+    kept, _, after = rest.partition(_END)
+    sections = dict(part.split("\n\n", 1) for part in kept.strip().split("### ") if part)
+    sections |= measured
+    titles = [title for title in map(_title, BENCHMARKS) if title in sections]
+    parts = [f"### {title}\n\n{sections[title].strip()}" for title in titles]
+    _PAGE.write_text(f"{before}{_BEGIN}\n\n{(chr(10) * 2).join(parts)}\n\n{_END}{after}")
 
 
 def _rows(name: str) -> list[Row]:

@@ -43,9 +43,9 @@ class Record:
 
     @property
     def outcomes(self) -> dict[str, int]:
-        """Decisions by outcome; a review that timed out is counted as review and as rejection."""
-        made = [decision.outcome for decision in self.decisions]
-        return {outcome.value: made.count(outcome) for outcome in Outcome}
+        """Proposals by what the votes came to, whatever a review made of it later."""
+        first = {d.proposal.proposal_id: d.outcome for d in reversed(self.decisions)}
+        return {outcome.value: [*first.values()].count(outcome) for outcome in Outcome}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -50,7 +50,8 @@ def test_it_prints_every_stage_and_what_came_out(demo, record):
     assert demo.returncode == 0, demo.errors
     lines = [line.removeprefix("✓ ") for line in demo.output.splitlines() if line[:1] == "✓"]
     assert [line.startswith(stage) for line, stage in zip(lines, STAGES, strict=True)] == [True] * 7
-    outcomes = [decision.outcome for decision in record.decisions]
+    asked = {d.proposal.proposal_id: d.outcome for d in reversed(record.decisions)}
+    outcomes = list(asked.values())
     assert demo.printed("Decisions") == ", ".join(
         f"{outcomes.count(outcome)} {outcome}" for outcome in Outcome
     )
