@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import psycopg
@@ -91,22 +92,29 @@ async def _sustained(
         )
         keeping = asyncio.create_task(care.run())
         await load.until(lambda: load.heard >= _REMEMBERED)
-        spent, before, heard = _cpu_seconds(), process.memory_info().rss, load.heard
+        spent, before, heard = _cpu_seconds(settings.home), process.memory_info().rss, load.heard
         began = time.perf_counter()
         await load.until(lambda: time.perf_counter() >= began + _SECONDS)
         decided, seconds = load.heard - heard, time.perf_counter() - began
         after = process.memory_info().rss
-        costs = {name: (s - spent[name]) / decided for name, s in _cpu_seconds().items()}
+        costs = {
+            name: (s - spent[name]) / decided for name, s in _cpu_seconds(settings.home).items()
+        }
         keeping.cancel()
     await connection.end()
     return decided / seconds, (before / 1e6, after / 1e6), costs
 
 
-def _cpu_seconds() -> dict[str, float]:
+def _cpu_seconds(home: Path) -> dict[str, float]:
     """Return who takes part → CPU seconds so far; the servers with what works for them."""
     own = psutil.Process()
     found = {"this load": 0.0, "consensus": 0.0, "Valkey": 0.0, "PostgreSQL": 0.0}
-    for process in (own, *own.children(recursive=True)):
+    servers = [p for p in psutil.process_iter(["cmdline"]) if _is_named(home, p.info["cmdline"])]
+    taking_part = {own, *servers}
+    for process in (own, *servers):
+        with suppress(psutil.NoSuchProcess):
+            taking_part.update(process.children(recursive=True))
+    for process in taking_part:
         with suppress(psutil.NoSuchProcess):
             program = process.name()
             times = process.cpu_times()
@@ -121,6 +129,10 @@ def _cpu_seconds() -> dict[str, float]:
             )
             found[name] += times.user + times.system + times.children_user + times.children_system
     return found
+
+
+def _is_named(home: Path, command: list[str] | None) -> bool:
+    return any(str(home) in word for word in command or ())
 
 
 class _Load:
