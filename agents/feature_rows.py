@@ -44,7 +44,7 @@ class FeatureRows:
         missing = np.flatnonzero(~known)
         if len(missing):
             back = len(times) - int(missing[0])
-            computed = compute(bars.last(WINDOW + back), news)[-back:]
+            computed = compute(bars.last(WINDOW + back), news, newest=back)
             rows[missing] = computed[missing - missing[0]]
         self._times, self._rows = times, rows
         return times, rows

@@ -1,44 +1,35 @@
 """The best that can be done in the world of Almgren & Chriss (2000), to hold learners against."""
 
-import math
-
 import numpy as np
 
+from agents.execution.implementation_shortfall import Impact, shortfall, trajectory, urgency
 from agents.learning.environments.liquidation import LiquidationWorld
 from evaluation.arrays import Floats
 
 
 def utility(world: LiquidationWorld, holdings: Floats) -> float:
-    """Return E + λ V in $ of the shares held after each period (equations 4 and 5).
+    """Return E + λ V in $ of the shares held after each period.
 
     `holdings` has one entry per period, the last of them 0.
     """
-    before = np.concatenate([[world.shares], holdings[:-1]])
-    sold = before - holdings
-    interval = world.interval
-    expected = (
-        world.permanent * float(sold @ holdings)
-        + world.half_spread * float(np.abs(sold).sum())
-        + world.temporary / interval * float(sold @ sold)
-    )
-    variance = world.volatility**2 * interval * float(holdings @ holdings)
-    return expected + world.risk_aversion * variance
+    held = np.concatenate([[world.shares], holdings])
+    return shortfall(_impact(world), held, _times(world)).utility(world.risk_aversion)
 
 
 def best_holdings(world: LiquidationWorld) -> Floats:
-    """Return the holdings after each period that make `utility` smallest (equations 16 and 17).
-
-    x_j = X sinh(κ (T - t_j)) / sinh(κ T) with 2 (cosh(κ τ) - 1) / τ² = λ σ² / (η - γ τ / 2).
-    """
-    left: Floats = np.arange(world.periods - 1.0, -1.0, -1.0) * world.interval
-    curvature = world.risk_aversion * world.volatility**2
-    curvature /= world.temporary - 0.5 * world.permanent * world.interval
-    if curvature == 0.0:
-        return world.shares * left / world.days
-    kappa = math.acosh(0.5 * curvature * world.interval**2 + 1.0) / world.interval
-    return np.sinh(kappa * left) * (world.shares / math.sinh(kappa * world.days))
+    """Return the holdings after each period that make `utility` smallest."""
+    decay = urgency(_impact(world), world.risk_aversion, world.interval)
+    return trajectory(world.shares, _times(world), decay)[1:]
 
 
 def even_holdings(world: LiquidationWorld) -> Floats:
     """Return the holdings of TWAP."""
-    return world.shares * np.arange(world.periods - 1, -1, -1) / world.periods
+    return trajectory(world.shares, _times(world), 0.0)[1:]
+
+
+def _impact(world: LiquidationWorld) -> Impact:
+    return Impact(world.volatility, world.temporary, world.permanent, fixed=world.half_spread)
+
+
+def _times(world: LiquidationWorld) -> Floats:
+    return np.linspace(0.0, world.days, world.periods + 1)

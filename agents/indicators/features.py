@@ -224,14 +224,22 @@ SENTIMENT = "sentiment"
 FEATURE_NAMES = (*FEATURES, SENTIMENT)
 
 
-def compute(bars: PriceHistory, news: News = NO_NEWS) -> Floats:
-    """Return one row of features per bar, columns in the order of `FEATURE_NAMES`."""
+def compute(bars: PriceHistory, news: News = NO_NEWS, *, newest: int | None = None) -> Floats:
+    """Return one row of features per bar, columns in the order of `FEATURE_NAMES`.
+
+    Parameters
+    ----------
+    newest
+        How many of the last bars to tell of, at least one; None is all of them.
+    """
+    told = bars.length if newest is None else min(newest, bars.length)
     columns: list[Floats] = []
     with np.errstate(divide="ignore", invalid="ignore"):
         for indicator in FEATURES.values():
             short = bars.length <= indicator.look_back
-            columns.append(np.full(bars.length, np.nan) if short else indicator.function(bars))
-    columns.append(sentiment_at(news, bars.times))
+            column = np.full(bars.length, np.nan) if short else indicator.function(bars)
+            columns.append(column[bars.length - told :])
+    columns.append(sentiment_at(news, bars.times[bars.length - told :]))
     table = np.column_stack(columns)
     table[~np.isfinite(table)] = np.nan
     return table
@@ -239,7 +247,7 @@ def compute(bars: PriceHistory, news: News = NO_NEWS) -> Floats:
 
 def compute_latest(bars: PriceHistory, news: News = NO_NEWS) -> dict[str, float]:
     """Return the newest bar's features; equal to its row of `compute` to 1e-9."""
-    row = compute(bars.last(WINDOW), news)[-1]
+    (row,) = compute(bars.last(WINDOW), news, newest=1)
     return dict(zip(FEATURE_NAMES, row.tolist(), strict=True))
 
 

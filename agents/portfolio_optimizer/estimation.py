@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents.price_history import Floats
+from agents.shrinkage import shrinkage_intensity
 from domain.errors import InvalidValue
 
 #: A covariance whose least eigenvalue is below this share of its largest is singular.
@@ -65,8 +66,7 @@ def sample_covariance(scenarios: Floats) -> Floats:
 def shrunk_covariance(scenarios: Floats) -> Floats:
     """Return the covariance shrunk toward a multiple of identity by the optimal amount.
 
-    Positive definite however few periods there are. Ledoit & Wolf, "A well-conditioned estimator
-    for large-dimensional covariance matrices" (2004); periods × assets, divided by n.
+    Positive definite however few periods there are; periods × assets, divided by n.
 
     Raises
     ------
@@ -75,14 +75,9 @@ def shrunk_covariance(scenarios: Floats) -> Floats:
     """
     rows = _checked_scenarios(scenarios)
     centred = rows - rows.mean(axis=0)
-    periods, assets = centred.shape
-    sample = centred.T @ centred / periods
-    level = float(np.trace(sample)) / assets
-    target = level * np.eye(assets)
-    distance = float(((sample - target) ** 2).sum())
-    squares = centred**2
-    noise = float((squares.T @ squares).sum()) / periods - float((sample**2).sum())
-    intensity = min(noise / periods / distance, 1.0) if distance > 0.0 else 1.0
+    sample = centred.T @ centred / len(centred)
+    target = np.eye(len(sample)) * np.trace(sample) / len(sample)
+    intensity = shrinkage_intensity(sample, centred)
     return intensity * target + (1.0 - intensity) * sample
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from agents.price_history import Floats
+from agents.shrinkage import shrinkage_intensity
 from domain.errors import InvalidValue
 
 #: RiskMetrics' decay for correlations (monthly horizon: they move more slowly than variances).
@@ -55,19 +56,11 @@ def sample_correlation(returns: Floats) -> Floats:
 def shrunk_correlation(returns: Floats) -> Shrinkage:
     """Return the correlation shrunk towards none, by Ledoit and Wolf's (2004) optimal intensity.
 
-    "A well-conditioned estimator for large-dimensional covariance matrices", Lemma 3.2 to 3.4,
-    on standardised returns, whose target is the identity.
+    Of standardised returns the target is the identity.
     """
     scaled = _standardised(returns)
-    days, assets = scaled.shape
-    sample = scaled.T @ scaled / days
-    mean = float(np.trace(sample)) / assets
-    distance = float((sample**2).sum()) / assets - mean**2
-    # Σ ‖x xᵀ - S‖² without making an outer product per day.
-    lengths = (scaled**2).sum(axis=1)
-    noise = float((lengths**2).sum()) / days - float((sample**2).sum())
-    noise = min(noise / days / assets, distance)
-    intensity = noise / distance if distance > _STILL else 1.0
+    sample = scaled.T @ scaled / len(scaled)
+    intensity = shrinkage_intensity(sample, scaled)
     return Shrinkage(_unit_diagonal((1.0 - intensity) * sample), intensity)
 
 

@@ -18,9 +18,9 @@ def computed(monkeypatch):
     """Return the number of bars of every computation."""
     seen = []
 
-    def counted(bars, news):
+    def counted(bars, news, *, newest):
         seen.append(bars.length)
-        return compute(bars, news)
+        return compute(bars, news, newest=newest)
 
     monkeypatch.setattr(feature_rows, "compute", counted)
     return seen

@@ -17,6 +17,7 @@ from agents.indicators import (
     compute_latest,
 )
 from agents.price_history import PriceHistory, price_histories
+from agents.sentiment.news import News
 
 
 def cut(history, length):
@@ -34,6 +35,14 @@ def test_the_live_row_equals_the_batch_row_wherever_history_ends(histories):
         for length in range(WARM_UP + 1, history.length + 1, 83):
             live = np.array(list(compute_latest(cut(history, length)).values()))
             np.testing.assert_allclose(live, batch[length - 1], rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("newest", [1, 3, 400, 5000])
+def test_the_newest_rows_are_the_last_of_all_bit_for_bit(histories, newest):
+    history = histories["AAA"]
+    news = News(history.times[::7] - 1, np.linspace(-1.0, 1.0, len(history.times[::7])))
+    whole = compute(history, news)
+    np.testing.assert_array_equal(compute(history, news, newest=newest), whole[-newest:])
 
 
 @pytest.mark.parametrize("length", [2, 30, 64, 65, 200, 900])
