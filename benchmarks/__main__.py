@@ -31,6 +31,7 @@ BENCHMARKS = (
     "risk",
     "portfolio_optimizer",
     "allocation_walk_forward",
+    "price_relatives",
     "indicators",
     "alphas",
     "regime",

@@ -13,13 +13,17 @@ import msgspec
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):
-    """One figure beside its peer's, or beside a limit."""
+    """One figure beside its peer's, or beside a limit.
+
+    `digits` are the significant ones that are shown, where it matters.
+    """
 
     figure: str
     unit: str
     ours: float
     beside: str = ""
     theirs: float | None = None
+    digits: int | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -80,16 +84,18 @@ def table(rows: Sequence[Row]) -> str:
         "|---|---:|---|---:|---:|---|",
     ]
     for row in rows:
-        theirs = "" if row.theirs is None else _number(row.theirs)
+        theirs = "" if row.theirs is None else _number(row.theirs, row.digits)
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
         lines.append(
-            f"| {row.figure} | {_number(row.ours)} | {row.beside} | {theirs} | {ratio}"
+            f"| {row.figure} | {_number(row.ours, row.digits)} | {row.beside} | {theirs} | {ratio}"
             f" | {row.unit} |"
         )
     return "\n".join(lines)
 
 
-def _number(value: float) -> str:
+def _number(value: float, digits: int | None) -> str:
+    if digits is not None:
+        return f"{value:.{digits}g}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"

@@ -145,6 +145,7 @@ def register() -> None:
         models,
         persons,
         platform,
+        price_relatives,
         projections,
         record,
         replay,
