@@ -32,6 +32,7 @@ BENCHMARKS = (
     "portfolio_optimizer",
     "allocation_walk_forward",
     "price_relatives",
+    "monte_carlo",
     "indicators",
     "alphas",
     "regime",

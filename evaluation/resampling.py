@@ -8,12 +8,16 @@ from evaluation.arrays import Floats
 
 
 def stationary_indices(
-    observations: int, rng: np.random.Generator, block: float
+    observations: int,
+    rng: np.random.Generator,
+    block: float,
+    shape: tuple[int, ...] | None = None,
 ) -> NDArray[np.int64]:
-    """Return one stationary-bootstrap sample of positions (Politis & Romano, 1994).
+    """Return stationary-bootstrap samples of positions (Politis & Romano, 1994).
 
     Blocks have geometric lengths with mean `block` and wrap around the end; `block` 1 is the
-    ordinary bootstrap.
+    ordinary bootstrap. Each row of `shape` is a sample; by default there is one, as long as the
+    observations.
 
     Raises
     ------
@@ -22,12 +26,15 @@ def stationary_indices(
     """
     if not block >= 1:
         raise InvalidValue(f"A block of {block} periods.", next_step="Use a length of 1 or more.")
-    starts = rng.integers(0, observations, observations)
-    fresh = rng.random(observations) < 1 / block
-    fresh[0] = True
-    position = np.arange(observations)
-    block_start = np.maximum.accumulate(np.where(fresh, position, 0))
-    return (starts[block_start] + position - block_start) % observations
+    wanted = (observations,) if shape is None else shape
+    starts = rng.integers(0, observations, wanted)
+    fresh = rng.random(wanted) < 1 / block
+    fresh[..., 0] = True
+    position = np.arange(wanted[-1])
+    block_start = np.maximum.accumulate(np.where(fresh, position, 0), axis=-1)
+    return (
+        np.take_along_axis(starts, block_start, axis=-1) + position - block_start
+    ) % observations
 
 
 def bootstrap_means(values: Floats, *, seed: int, block: float, resamples: int) -> Floats:

@@ -32,9 +32,12 @@ from domain.streams import partition_of
 from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
 from evaluation import performance
 from evaluation.backtest import Backtest, BacktestResult
+from evaluation.monte_carlo import Spread, bootstrap_paths, outcomes, spread
 from orchestration.replay import market_data
 
 _YEAR = timedelta(days=365)
+#: Paths of the bootstrap, and the mean length of its blocks.
+_PATHS, _BLOCK_DAYS = 10_000, 5.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,9 @@ class BacktestReport:
     ----------
     unseen
         Whether no model has learned from any of these bars; else the result flatters.
+    other_paths
+        How the end and the drawdown spread over other orders of the same days (stationary
+        bootstrap of the returns, in blocks of a week on average); None below two returns.
     """
 
     result: BacktestResult
@@ -55,6 +61,7 @@ class BacktestReport:
     models: dict[AgentId, str]
     decision_log_hash: str
     figures: dict[str, float]
+    other_paths: Spread | None
 
 
 @dataclass(frozen=True)
@@ -110,6 +117,7 @@ def run_backtest(
         models={agent: champion.label for agent, champion in champions.items()},
         decision_log_hash=_log_hash(result.decisions, settings.partitions),
         figures=_figures(result, bars, float(settings.trading.starting_cash)),
+        other_paths=_other_paths(result, settings.seed),
     )
 
 
@@ -183,6 +191,16 @@ def _log_hash(decisions: Sequence[ConsensusResult], partitions: int) -> str:
             end, sequence=end.sequence + 1, hash=link(end.hash, encode(decision))
         )
     return log_hash(heads.values())
+
+
+def _other_paths(result: BacktestResult, seed: int) -> Spread | None:
+    returns = performance.simple_returns(result.equity_curve["equity"].to_numpy())
+    if len(returns) < 2:
+        return None
+    paths = bootstrap_paths(
+        returns, periods=len(returns), paths=_PATHS, block=_BLOCK_DAYS, seed=seed
+    )
+    return spread(outcomes(paths))
 
 
 def _figures(result: BacktestResult, bars: pl.DataFrame, capital: float) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """`quorum backtest`."""
 
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from domain.settings import load_settings
 from domain.voting import Outcome
 from orchestration.command_line.application import Json, app
 from orchestration.command_line.printing import console, print_fields, print_json
+
+if TYPE_CHECKING:
+    from evaluation.monte_carlo import Spread
 
 
 @app.command(epilog="Example: quorum backtest --start 2012-09-01 --end 2013-01-01")
@@ -50,6 +53,7 @@ def backtest(
                 "decision_log_hash": found.decision_log_hash,
                 "fills": len(found.result.fills),
                 **found.figures,
+                "other_paths": None if found.other_paths is None else found.other_paths._asdict(),
             }
         )
         return
@@ -66,8 +70,21 @@ def backtest(
             "decision-log hash": found.decision_log_hash,
             "fills": len(found.result.fills),
             **{name.replace("_", " "): f"{value:.4f}" for name, value in found.figures.items()},
+            **_other_paths(found.other_paths),
         }
     )
+
+
+def _other_paths(spread: "Spread | None") -> dict[str, str]:
+    if spread is None:
+        return {}
+    return {
+        "the same days otherwise": (
+            f"return {spread.wealth[0] - 1:+.4f} to {spread.wealth[-1] - 1:+.4f}, maximum "
+            f"drawdown {spread.drawdown[-1]:.4f} to {spread.drawdown[0]:.4f} on nine of ten "
+            "bootstrapped paths"
+        )
+    }
 
 
 def _day(day: datetime | None) -> datetime | None:

@@ -109,6 +109,8 @@ def test_bad_rows_are_told_and_kept_and_the_rest_is_learned_from(own, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["bars"] > 1000
     assert found["unseen"] is False
+    worst, *_, best = found["other_paths"]["wealth"]
+    assert worst - 1 < found["total_return"] < best - 1
 
     assert run(["backtest", "--start", "2030-01-01"]) == 3
     assert "the last is of 2002-" in capsys.readouterr().err
