@@ -83,6 +83,11 @@ class BaseAgent(ABC):
         if isinstance(message, MarketData | NewsItem):
             await self.view.update(message)
 
+    def prepare(self, message: Message) -> None:
+        """Do the work of a bar that was taken in; votes on it are the same without, only later."""
+        if isinstance(message, MarketData):
+            self.view.prepare(self._model, message.symbol)
+
     async def process_message(self, message: Message) -> None:
         """Act on a message: vote on a proposal, learn from an experience, else take it in."""
         self.clock.observe(message.occurred_at)
@@ -94,6 +99,7 @@ class BaseAgent(ABC):
                 await self.update_experience(message)
             case _:
                 await self.observe(message)
+                self.prepare(message)
 
     async def vote_on_decision(self, proposal: TradingProposal) -> Vote:
         """Return the vote on a proposal, once the view holds its bar.

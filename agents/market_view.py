@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 
 from agents.feature_rows import FeatureRows
-from agents.indicators import FEATURE_NAMES, compute_latest
+from agents.indicators import FEATURE_NAMES
 from agents.indicators.incremental import TechnicalState, advanced
+from agents.model import Model
 from agents.price_history import (
     Floats,
     Microseconds,
@@ -22,8 +23,6 @@ from agents.sentiment.news import NO_NEWS, News, news_of_frame, score_headline
 from domain.errors import InvalidValue
 from domain.identity import derive_id
 from domain.market import MarketData, NewsItem
-
-_REMEMBERED_FEATURES = 512
 
 
 class _Series:
@@ -69,7 +68,6 @@ class MarketView:
         self._news: dict[str, News] = {}
         self._headlines: dict[str, set[str]] = {}
         self._bar_times: dict[str, dict[str, int]] = {}
-        self._features: dict[tuple[str, int], dict[str, float]] = {}
         self._prepared: dict[tuple[str, int], Floats] = {}
         self._rows: dict[str, FeatureRows] = {}
         self._technical: dict[str, TechnicalState] = {}
@@ -97,7 +95,6 @@ class MarketView:
         if news is not None and not news.is_empty():
             for symbol, headline in news.select("symbol", "headline").iter_rows():
                 self._headlines.setdefault(symbol, set()).add(headline)
-        self._features.clear()
         self._rows.clear()
         self._technical.clear()
         self._prepared = {}
@@ -142,6 +139,8 @@ class MarketView:
         self._news[item.symbol] = News(
             np.insert(held.times, at, time), np.insert(held.scores, at, score)
         )
+        if item.symbol in self._rows:
+            self._rows[item.symbol].hear(time, self._news[item.symbol])
 
     def has(self, symbol: str, observed_at: datetime) -> bool:
         """Tell whether the bar that closed at `observed_at` (or a later one) is here."""
@@ -197,26 +196,32 @@ class MarketView:
         history = self.history(symbol, until, inclusive=inclusive)
         if not history.length:
             return None
-        key = (symbol, int(history.times[-1]))
-        if key not in self._features:
-            if len(self._features) >= _REMEMBERED_FEATURES:
-                self._features.pop(next(iter(self._features)))
-            prepared = self._prepared.get(key)
-            self._features[key] = (
-                compute_latest(history, self._news.get(symbol, NO_NEWS))
-                if prepared is None
-                else dict(zip(FEATURE_NAMES, prepared.tolist(), strict=True))
-            )
-        return self._features[key]
+        _, (row,) = self._newest(symbol, history, 1)
+        return dict(zip(FEATURE_NAMES, row.tolist(), strict=True))
 
-    def past_features(
-        self, symbol: str, before: datetime, count: int
+    def prepare(self, model: Model, symbol: str) -> None:
+        """Work out the newest bar's features and what the model makes of them, to be kept."""
+        series = self._series.get(symbol)
+        if series is not None:
+            history = series.up_to(series.latest, inclusive=True)
+            times, features = self._newest(symbol, history, 1)
+            self._rows[symbol].outputs(model, times, features)
+
+    def past_outputs(
+        self, model: Model, symbol: str, before: datetime, count: int
     ) -> tuple[Microseconds, Floats]:
-        """Return the newest `count` bars' times and features (rows × `FEATURE_NAMES`).
+        """Return the newest `count` bars' times and what the model makes of their features.
 
-        Only bars strictly before `before` are read.
+        Only bars strictly before `before` are read. Rows × the model's outputs; NaN where an
+        input is missing.
         """
         history = self.history(symbol, before, inclusive=False)
+        times, features = self._newest(symbol, history, count)
+        return times, self._rows[symbol].outputs(model, times, features)
+
+    def _newest(
+        self, symbol: str, history: PriceHistory, count: int
+    ) -> tuple[Microseconds, Floats]:
         return self._rows.setdefault(symbol, FeatureRows()).newest(
             history,
             count,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,6 +17,7 @@ from adapters.metrics import PrometheusMetrics
 from adapters.profile import connected
 from adapters.time_series import open_time_series
 from domain.errors import ModelRefused, QuorumError
+from domain.messages import Message
 from domain.ports.bus import MessageBus
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
@@ -201,8 +203,10 @@ class AgentRuntime:
         caught_up: list[asyncio.Event] = []
         for stream in _FOLLOWED:
             for partition in range(self._settings.partitions):
-                caught_up.append(asyncio.Event())
-                tasks.create_task(worker.follow(stream, partition, agent.observe, caught_up[-1]))
+                here = asyncio.Event()
+                caught_up.append(here)
+                handle = partial(_take_in, agent, here)
+                tasks.create_task(worker.follow(stream, partition, handle, here))
         for event in caught_up:
             await event.wait()
 
@@ -218,6 +222,13 @@ class AgentRuntime:
         tasks.create_task(
             _observe_lag(worker, [(g, s, partition) for g, s in work for partition in partitions])
         )
+
+
+async def _take_in(agent: "BaseAgent", caught_up: asyncio.Event, message: Message) -> None:
+    """Take a message in; what it means for votes is worked out once no backlog waits behind it."""
+    await agent.observe(message)
+    if caught_up.is_set():
+        agent.prepare(message)
 
 
 async def _observe_lag(worker: StreamWorker, groups: list[tuple[str, Stream, int]]) -> None:

@@ -33,11 +33,18 @@ _EWMA_DECAY = 0.94
 
 
 class Indicator(NamedTuple):
-    """How an indicator is computed, how many bars it looks back on, and what it says."""
+    """How an indicator is computed, how many bars it looks back on, and what it says.
+
+    Parameters
+    ----------
+    recursive
+        Whether bars before the look back leave a trace, as they do in a smoothing.
+    """
 
     function: Callable[[PriceHistory], Floats]
     look_back: int
     description: str
+    recursive: bool = False
 
 
 def _padded(values: Floats, length: int) -> Floats:
@@ -175,25 +182,33 @@ FEATURES: Mapping[str, Indicator] = {
     "momentum_63": Indicator(
         partial(_momentum, days=63), 63, "63-day log return in 21-day volatilities"
     ),
-    "rsi_14": Indicator(_relative_strength, 14, "Wilder RSI, centred, -½ … ½"),
-    "macd_histogram": Indicator(_macd_histogram, 33, "MACD(12, 26, 9) histogram in ATRs"),
-    "adx_14": Indicator(
-        _trend_strength,
-        27,
-        "Wilder ADX, 0 … 1: strength of a trend either way",
+    "rsi_14": Indicator(_relative_strength, 14, "Wilder RSI, centred, -½ … ½", recursive=True),
+    "macd_histogram": Indicator(
+        _macd_histogram, 33, "MACD(12, 26, 9) histogram in ATRs", recursive=True
     ),
-    "directional_14": Indicator(_directional, 14, "Wilder +DI minus -DI, -1 … 1"),
+    "adx_14": Indicator(
+        _trend_strength, 27, "Wilder ADX, 0 … 1: strength of a trend either way", recursive=True
+    ),
+    "directional_14": Indicator(_directional, 14, "Wilder +DI minus -DI, -1 … 1", recursive=True),
     "bollinger_b": Indicator(_bollinger, 19, "position in the 20-day Bollinger band, -½ … ½"),
     "stochastic_14": Indicator(_stochastic, 13, "close within the 14-day range, -½ … ½"),
-    "money_flow_14": Indicator(_money_flow, 14, "money flow index, centred, -½ … ½"),
+    "money_flow_14": Indicator(
+        _money_flow, 14, "money flow index, centred, -½ … ½", recursive=True
+    ),
     "volume_slope_21": Indicator(
         _volume_slope, 21, "on-balance volume gained over 21 days, as a share of the volume"
     ),
     "volume_score_21": Indicator(_volume_score, 20, "volume against 21 days, in deviations"),
-    "distance_10": Indicator(partial(_distance, window=10), 14, "close above 10-day mean, in ATRs"),
-    "distance_50": Indicator(partial(_distance, window=50), 49, "close above 50-day mean, in ATRs"),
+    "distance_10": Indicator(
+        partial(_distance, window=10), 14, "close above 10-day mean, in ATRs", recursive=True
+    ),
+    "distance_50": Indicator(
+        partial(_distance, window=50), 49, "close above 50-day mean, in ATRs", recursive=True
+    ),
     "drawdown_63": Indicator(_drawdown, 62, "log distance below the 63-day high"),
-    "atr_percent": Indicator(_relative_range, 14, "Wilder ATR as a fraction of the close"),
+    "atr_percent": Indicator(
+        _relative_range, 14, "Wilder ATR as a fraction of the close", recursive=True
+    ),
     "log_volatility_5": Indicator(
         partial(_log_volatility, window=5), 5, "log daily volatility of closes, 5 days"
     ),
@@ -236,9 +251,10 @@ def compute(bars: PriceHistory, news: News = NO_NEWS, *, newest: int | None = No
     columns: list[Floats] = []
     with np.errstate(divide="ignore", invalid="ignore"):
         for indicator in FEATURES.values():
+            read = bars if indicator.recursive else bars.last(indicator.look_back + told)
             short = bars.length <= indicator.look_back
-            column = np.full(bars.length, np.nan) if short else indicator.function(bars)
-            columns.append(column[bars.length - told :])
+            column = np.full(read.length, np.nan) if short else indicator.function(read)
+            columns.append(column[read.length - told :])
     columns.append(sentiment_at(news, bars.times[bars.length - told :]))
     table = np.column_stack(columns)
     table[~np.isfinite(table)] = np.nan

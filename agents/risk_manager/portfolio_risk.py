@@ -7,7 +7,6 @@ from math import exp, sqrt
 import numpy as np
 
 from agents.assessment import Abstention, Case
-from agents.indicators import FEATURE_NAMES
 from agents.model import Model
 from agents.price_history import Floats, Microseconds
 from agents.risk_manager.correlation import clusters, shrunk_correlation
@@ -135,17 +134,12 @@ def _past_forecasts(
     """
     tested = min(TESTED_DAYS, len(expected))
     days, result = times[-tested:], expected.copy()
-    columns = [FEATURE_NAMES.index(name) for name in model.specification.inputs]
-    rows = np.full((len(symbols), tested, len(columns)), np.nan)
     for place, symbol in enumerate(symbols):
-        bars, features = case.view.past_features(symbol, case.at, tested + _OWN_DAYS)
+        bars, outputs = case.view.past_outputs(model, symbol, case.at, tested + _OWN_DAYS)
         at = np.searchsorted(bars, days)
-        known = np.append(bars, -1)[at] == days
-        rows[place, known] = features[at[known]][:, columns]
-    known = np.isfinite(rows).all(axis=2).T
-    if known.any():
-        log_variance = model.predict(rows.transpose(1, 0, 2)[known])[:, 0]
-        result[-tested:][known] = np.exp(0.5 * log_variance)
+        log_variance = np.append(outputs[:, 0], np.nan)[at]
+        known = (np.append(bars, -1)[at] == days) & np.isfinite(log_variance)
+        result[-tested:, place][known] = np.exp(0.5 * log_variance[known])
     return result
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 import polars as pl
 import pytest
 
+from agents import feature_rows
 from agents.build import build_agent
 from agents.indicators.alphas import ALPHAS
 from agents.indicators.technical import INDICATORS
@@ -140,6 +141,25 @@ async def test_a_vote_waits_for_its_bar(build, bars, bar_of, until, proposal_of)
     await asyncio.sleep(0)
     await agent.observe(bar_of("AAA", until))
     assert not (await voting).abstention
+
+
+@pytest.mark.parametrize("agent_id", AgentId)
+async def test_a_bars_work_is_done_when_it_comes_and_changes_no_vote(
+    agent_id, build, bars, bar_of, until, proposal_of, monkeypatch
+):
+    late, early = (build(agent_id, bars.filter(pl.col("timestamp") < until)) for _ in range(2))
+    symbols, yesterday = ("AAA", "BBB", "CCC"), until - timedelta(days=1)
+    await early.vote_on_decision(proposal_of(at=yesterday, held=[("BBB", 0.1)]))
+    for symbol in symbols:
+        early.prepare(bar_of(symbol, yesterday))
+    for symbol in symbols:
+        await late.observe(bar_of(symbol, until))
+        await early.observe(bar_of(symbol, until))
+        early.prepare(bar_of(symbol, until))
+    proposal = proposal_of(held=[("BBB", 0.1)])
+    expected = await late.vote_on_decision(proposal)
+    monkeypatch.setattr(feature_rows, "compute", None)
+    assert await early.vote_on_decision(proposal) == expected
 
 
 async def test_a_bar_that_does_not_come_is_an_abstention(build, bars, until, proposal_of, counts):

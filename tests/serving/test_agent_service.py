@@ -50,6 +50,7 @@ class SmallAgent:
     def __init__(self, bus, source):
         self.bus, self.source = bus, source
         self.seen: list[str] = []
+        self.prepared: list[str] = []
         self.learned: list[str] = []
         self.history = 0
         self.loaded = source.current(AGENT)
@@ -70,6 +71,9 @@ class SmallAgent:
     async def observe(self, message):
         self.seen.append(message.message_id)
 
+    def prepare(self, message):
+        self.prepared.append(message.message_id)
+
     async def process_message(self, message):
         if isinstance(message, TradingProposal):
             await self.bus.publish(Stream.VOTES, 0, await self.vote_on_decision(message))
@@ -88,7 +92,7 @@ class SmallAgent:
             symbol=proposal.symbol,
             score=75,
             confidence_ppm=600_000,
-            rationale=f"{len(self.seen)} bars",
+            rationale=f"{len(self.seen)} bars, {len(self.prepared)} prepared",
             model_version=label,
         )
 
@@ -353,9 +357,25 @@ async def test_it_votes_on_the_bus_knowing_all_bars_that_stood_there(
         await eventually(finished)
         (delivery,) = await bus.read(Stream.VOTES, 0)
         on_the_bus = decode(delivery.data)
-        assert on_the_bus.rationale == "10 bars"
+        assert on_the_bus.rationale == "10 bars, 0 prepared"
         _, vote = split(delivery.data)
         assert vote == (await http.post("/vote", content=encode(proposal(11)))).content
+
+
+async def test_a_bars_work_is_done_as_it_comes_but_not_for_a_backlog(
+    up, ready, champion, bus, eventually
+):
+    for day in range(2, 12):
+        await bus.publish(Stream.MARKET, 0, bar(day))
+    async with up() as http:
+        await ready(http)
+        await bus.publish(Stream.MARKET, 0, bar(12))
+
+        async def prepared():
+            answer = await http.post("/vote", content=encode(proposal(12)))
+            return answer.json()["rationale"] == "11 bars, 1 prepared"
+
+        await eventually(prepared)
 
 
 async def test_a_promotion_is_served_without_a_request_lost_and_told_truly(
