@@ -29,7 +29,7 @@ class DatedRows:
 
     def all_of(self, times: Microseconds) -> Floats | None:
         """Return the rows of ascending `times` if all are here side by side, without a copy."""
-        start = int(np.searchsorted(self.times, times[0])) if len(times) else 0
+        start = int(np.searchsorted(self.times, int(times[0]))) if len(times) else 0
         found = slice(start, start + len(times))
         return self.rows[found] if np.array_equal(self.times[found], times) else None
 
@@ -43,10 +43,10 @@ class DatedRows:
 
     def put(self, times: Microseconds, rows: Floats) -> None:
         """Take in rows of ascending times, in place of those that are here."""
-        others: NDArray[np.bool_] = ~np.isin(self.times, times)
-        all_times: Microseconds = np.concatenate([self.times[others], times])
+        others = ~np.isin(self.times, times)
+        all_times = np.concatenate([self.times[others], times])
         order = np.argsort(all_times, kind="stable")
-        end = int(np.searchsorted(all_times, times[-1], sorter=order)) + 1
+        end = int(np.searchsorted(all_times, int(times[-1]), sorter=order)) + 1
         kept = order[max(0, end - _KEPT) : max(end, _KEPT)]
         self.times = all_times[kept]
         self.rows = np.concatenate([self.rows[others], rows])[kept]

@@ -1,143 +1,143 @@
-"""One vote over HTTP, beside the same vote in process and a bare Starlette endpoint."""
+"""One vote of each agent: in process, through its service, and through a bare endpoint."""
 
 import asyncio
+import os
+import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import httpx
+import msgspec
 import psutil
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
-from adapters.bus.memory import MemoryBus
-from adapters.clock import open_clock
-from adapters.http_server import bind, http_server
-from adapters.metrics import PrometheusMetrics
 from adapters.processes import Supervisor
 from adapters.processes.run_file import find_process
 from adapters.profile import connected
-from adapters.time_series import open_time_series
-from agents.build import build_agent
+from benchmarks.bare_voter import COMMAND, Measured
 from benchmarks.measure import Row, alternately_async, median, percentile, run
 from benchmarks.state import demo_settings
 from consensus.audit import read_log
 from domain.messages import encode
 from domain.ports.ledger import Log
-from domain.ports.time_series import Table
-from domain.settings import Settings
-from domain.voting import AgentId, ConsensusResult, TradingProposal
+from domain.settings import Settings, as_environment
+from domain.voting import AgentId, ConsensusResult
 from orchestration.live_plane import AGENTS, process_specs
 from orchestration.record import ask
-from serving.model_source import LocalModelSource
 
-_AGENT = AgentId.RISK_MANAGER
-_ROUNDS, _WARM_UP = 400, 50
+_ROUNDS = 400
 _READY_SECONDS = 60.0
+#: Milliseconds that a vote may take, features kept: in process, and through the service.
+_GOALS = {agent: (1.0, 3.0) if agent is AgentId.MARKET_ANALYST else (2.0, 4.0) for agent in AgentId}
 
 
 def measure() -> list[Row]:
     settings = demo_settings()
-    proposals = ask(settings, _proposals)
-    with connected(settings) as ready, Supervisor(ready.home) as supervisor:
-        for spec in process_specs(ready):
-            if spec.name == AGENTS[_AGENT]:
-                supervisor.add(spec)
-        supervisor.start()
-        supervisor.wait_until_ready(_READY_SECONDS)
-        found = asyncio.run(_measure(ready, proposals))
-        (status,) = supervisor.status()
-        memory = psutil.Process(status.pid).memory_full_info().uss / 2**20
-    http, starlette, process = (
-        [1000 * seconds for seconds in found[name][_WARM_UP:]]
-        for name in ("http", "starlette", "in process")
-    )
+    bodies = ask(settings, _proposals)
+    rows: list[Row] = []
+    with connected(settings) as ready:
+        for agent in AgentId:
+            with _service(ready, agent) as served, _bare(ready, agent, bodies) as bare:
+                rows += _rows(agent, bodies, served, bare)
+    return rows
+
+
+def _rows(
+    agent: AgentId, bodies: list[bytes], served: tuple[str, int], bare: tuple[Measured, int]
+) -> list[Row]:
+    (url, pid), (measured, bare_pid) = served, bare
+    cached, first, bar = map(_milliseconds, (measured.cached, measured.first, measured.bar))
+    found = asyncio.run(_over_http(bodies, url, f"http://127.0.0.1:{measured.port}"))
+    service, endpoint = (_milliseconds(found[name]) for name in ("service", "bare"))
+    inside, through = _GOALS[agent]
+    peer = "the same agent behind a bare Starlette endpoint"
+
+    def row(what: str, ours: float, beside: str = "", theirs: float | None = None) -> Row:
+        return Row(figure=f"{agent}: {what}", unit="ms", ours=ours, beside=beside, theirs=theirs)
+
     return [
-        Row(
-            figure="a vote over HTTP, median",
-            unit="ms",
-            ours=median(http),
-            beside="a bare Starlette endpoint",
-            theirs=median(starlette),
+        row("a vote in process, features kept, median", median(cached), "at most", inside),
+        row("a bar's first vote in process, median", median(first), "at most", inside),
+        row("a bar's work as it comes, median", median(bar)),
+        row("a vote through its service, median", median(service), "at most", through),
+        row("a vote through its service, median", median(service), peer, median(endpoint)),
+        row(
+            "a vote through its service, 99th percentile",
+            percentile(service, 0.99),
+            peer,
+            percentile(endpoint, 0.99),
         ),
         Row(
-            figure="a vote over HTTP, median",
-            unit="ms",
-            ours=median(http),
-            beside="the same vote in process",
-            theirs=median(process),
+            figure=f"{agent}: memory of the service",
+            unit="MB",
+            ours=_megabytes(pid),
+            beside=peer,
+            theirs=_megabytes(bare_pid),
         ),
-        Row(
-            figure="a vote over HTTP, 99th percentile",
-            unit="ms",
-            ours=percentile(http, 0.99),
-            beside="a bare Starlette endpoint",
-            theirs=percentile(starlette, 0.99),
-        ),
-        Row(figure="memory of an agent's service alone", unit="MB", ours=memory),
     ]
 
 
-async def _proposals(ledger) -> list[TradingProposal]:
+def _milliseconds(seconds: list[float]) -> list[float]:
+    return [1000 * each for each in seconds]
+
+
+def _megabytes(pid: int) -> float:
+    return psutil.Process(pid).memory_full_info().uss / 2**20
+
+
+async def _proposals(ledger) -> list[bytes]:
     events = [entry.message async for entry in read_log(ledger, Log.DECISIONS)]
-    return [event.proposal for event in events if isinstance(event, ConsensusResult)]
+    return [bytes(encode(e.proposal)) for e in events if isinstance(e, ConsensusResult)]
 
 
-async def _measure(settings: Settings, proposals: list[TradingProposal]) -> dict[str, list[float]]:
-    service = find_process(settings.home, AGENTS[_AGENT])
-    bodies = [encode(proposal) for proposal in proposals]
-    agent = _in_process(settings)
-    next_one = _Turns(len(proposals))
+@contextmanager
+def _service(settings: Settings, agent: AgentId) -> Iterator[tuple[str, int]]:
+    """Yield the address and process id of the agent's service, alone."""
+    with Supervisor(settings.home) as supervisor:
+        for spec in process_specs(settings):
+            if spec.name == AGENTS[agent]:
+                supervisor.add(spec)
+        supervisor.start()
+        supervisor.wait_until_ready(_READY_SECONDS)
+        (status,) = supervisor.status()
+        yield find_process(settings.home, AGENTS[agent]).url, status.pid
 
-    async def echo(request: Request) -> Response:
-        return Response(await request.body(), media_type="application/json")
 
-    async with (
-        http_server(
-            Starlette(routes=[Route("/", echo, methods=["POST"])]), bind("127.0.0.1", 0)
-        ) as port,
-        httpx.AsyncClient(headers={"content-type": "application/json"}) as client,
-    ):
+@contextmanager
+def _bare(
+    settings: Settings, agent: AgentId, bodies: list[bytes]
+) -> Iterator[tuple[Measured, int]]:
+    with subprocess.Popen(
+        [*COMMAND, agent],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**os.environ, **as_environment(settings)},
+    ) as process:
+        process.stdin.write(b"[" + b",".join(bodies) + b"]\n")
+        process.stdin.flush()
+        line = next(line for line in process.stdout if line.startswith(b"{"))
+        yield msgspec.json.decode(line, type=Measured), process.pid
 
-        async def post(url: str) -> float:
-            body = bodies[next_one()]
+
+async def _over_http(bodies: list[bytes], service: str, bare: str) -> dict[str, list[float]]:
+    async with httpx.AsyncClient(headers={"content-type": "application/json"}) as client:
+
+        async def post(url: str, body: bytes) -> float:
             began = time.perf_counter()
             (await client.post(url, content=body)).raise_for_status()
             return time.perf_counter() - began
 
-        async def in_process() -> float:
-            proposal = proposals[next_one()]
-            began = time.perf_counter()
-            await agent.vote_on_decision(proposal)
-            return time.perf_counter() - began
-
+        for body in bodies:  # so that both hold every bar's features
+            await post(f"{service}/vote", body)
+            await post(f"{bare}/vote", body)
+        turns = {name: iter(bodies * _ROUNDS) for name in ("service", "bare")}
         return await alternately_async(
             {
-                "http": lambda: post(f"{service.url}/vote"),
-                "starlette": lambda: post(f"http://127.0.0.1:{port}/"),
-                "in process": in_process,
+                "service": lambda: post(f"{service}/vote", next(turns["service"])),
+                "bare": lambda: post(f"{bare}/vote", next(turns["bare"])),
             },
-            _ROUNDS + _WARM_UP,
+            _ROUNDS,
         )
-
-
-def _in_process(settings: Settings):
-    metrics = PrometheusMetrics()
-    models = LocalModelSource(settings.home, _AGENT, trial=lambda _: None, metrics=metrics)
-    agent = build_agent(_AGENT, MemoryBus(), models, metrics, open_clock(settings), settings)
-    store = open_time_series(settings)
-    agent.warm_up(store.read(Table.BARS), store.read(Table.NEWS))
-    return agent
-
-
-class _Turns:
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self._turn = 0
-
-    def __call__(self) -> int:
-        self._turn += 1
-        return self._turn % self._count
 
 
 if __name__ == "__main__":
