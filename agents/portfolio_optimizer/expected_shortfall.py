@@ -3,7 +3,8 @@
 import numpy as np
 
 from agents.portfolio_optimizer.cardinality import Optimum, Solved, best_subset
-from agents.portfolio_optimizer.constraints import Constraints, program, require_feasible
+from agents.portfolio_optimizer.conflicts import require_feasible
+from agents.portfolio_optimizer.constraints import Constraints, program
 from agents.portfolio_optimizer.estimation import Estimates
 from agents.portfolio_optimizer.mean_variance import Excluded
 from agents.portfolio_optimizer.solvers import linear_program

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from agents.portfolio_optimizer.cardinality import Optimum, Solved, best_subset
-from agents.portfolio_optimizer.constraints import Constraints, program, require_feasible
+from agents.portfolio_optimizer.conflicts import require_feasible
+from agents.portfolio_optimizer.constraints import Constraints, program
 from agents.portfolio_optimizer.estimation import Estimates, checked_covariance, checked_returns
 from agents.portfolio_optimizer.frontier import Frontier, efficient_frontier
 from agents.portfolio_optimizer.quadratic_programming import minimise_quadratic

@@ -7,7 +7,8 @@ from agents.assessment import Abstention
 from agents.build import build_agent
 from agents.model_files import save
 from agents.portfolio_optimizer.allocation import Objective
-from agents.portfolio_optimizer.constraints import ConflictingConstraints, Constraints
+from agents.portfolio_optimizer.conflicts import ConflictingConstraints
+from agents.portfolio_optimizer.constraints import Constraints
 from domain.models import DeploymentStatus, ModelVersion
 from domain.ports.model_source import DeployedModel
 from domain.settings import ServingSettings, Settings

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.portfolio_optimizer.constraints import ConflictingConstraints, Constraints
+from agents.portfolio_optimizer.conflicts import ConflictingConstraints
+from agents.portfolio_optimizer.constraints import Constraints
 from agents.portfolio_optimizer.expected_shortfall import (
     expected_shortfall,
     mean_expected_shortfall,
