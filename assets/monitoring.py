@@ -1,4 +1,4 @@
-"""Monitoring: whether what the champions learned is still true, and how old it is."""
+"""Monitoring: whether what the champions learned is still true, what they claim, how old it is."""
 
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ import msgspec
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.drift import drift
+from assets.experience import experiences
 from assets.features import features
 from assets.metadata import table
 from assets.records import ChampionHealth, Health
@@ -16,6 +17,7 @@ from assets.training import training_cutoff
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
+from evaluation.claimed_edge import claimed_edge
 
 RECENT_SESSIONS = 63
 
@@ -30,15 +32,18 @@ class _Specification(msgspec.Struct):
     kinds={"polars"},
     tags={"stage": "monitoring"},
     io_manager_key="files",
-    deps=[features, *(dg.AssetKey([agent.value, "promotion"]) for agent in AgentId)],
-    code_version=code_version("assets.drift"),
+    deps=[features, experiences, *(dg.AssetKey([agent.value, "promotion"]) for agent in AgentId)],
+    code_version=code_version("assets.drift", "evaluation.claimed_edge"),
 )
 def monitoring(
     store: dg.ResourceParam[TimeSeriesStore],
     settings: dg.ResourceParam[Settings],
     deployed: dg.ResourceParam[DeployedModels],
 ) -> dg.MaterializeResult:
-    """Drift of each feature since training, and the age of each champion's knowledge."""
+    """Drift of each feature since training; each champion's age, and what its claims came to."""
+    from agents.learning.experiences import experiences_of  # noqa: PLC0415 - imports numpy late
+
+    lived = experiences_of(store.read(Table.EXPERIENCES))
     known = store.read(Table.FEATURES)
     moved = drift(known, training_cutoff(settings, store), RECENT_SESSIONS)
     newest: datetime = known["timestamp"].max()  # type: ignore[assignment]
@@ -47,6 +52,7 @@ def monitoring(
             agent=agent,
             label=found.version.label,
             age_days=(newest - _trained_until(found.folder / "model.json")).days,
+            edge=claimed_edge(agent, found.version.label, lived),
         )
         for agent in AgentId
         if (found := deployed.current(agent)) is not None
@@ -56,7 +62,12 @@ def monitoring(
         value=health,
         metadata={
             "drift": table(moved.head(10).to_dicts()),
-            "champions": table([msgspec.structs.asdict(c) for c in champions]),
+            "champions": table(
+                [
+                    {"champion": c.label, "age in days": c.age_days, "edge": c.edge.reason}
+                    for c in champions
+                ]
+            ),
         },
     )
 
@@ -86,6 +97,18 @@ def champions_fresh(
         passed=not old and len(monitoring.champions) == len(AgentId),
         severity=dg.AssetCheckSeverity.WARN,
         description=f"Older than {limit} days: {', '.join(old) or 'none'}.",
+    )
+
+
+@dg.asset_check(asset=monitoring, description="No champion's edge has ended.")
+def edges_last(monitoring: Health) -> dg.AssetCheckResult:
+    """Warn of champions whose verdicts fell short of what their confidence claims."""
+    ended = [f"{c.label}: {c.edge.reason}" for c in monitoring.champions if c.edge.ended]
+    return dg.AssetCheckResult(
+        passed=not ended,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=" ".join(ended) or "No edge that is claimed has ended.",
+        metadata={c.agent.value: c.edge.statistic for c in monitoring.champions},
     )
 
 

@@ -3,6 +3,7 @@
 import msgspec
 
 from domain.voting import AgentId
+from evaluation.claimed_edge import ClaimedEdge
 from evaluation.gate import GateReport
 from evaluation.sequential import SequentialVerdict
 
@@ -87,11 +88,20 @@ class Promotion(Record, frozen=True, kw_only=True):
 
 
 class ChampionHealth(Record, frozen=True, kw_only=True):
-    """Days between the end of what a champion has seen and the newest bar."""
+    """How a champion fares.
+
+    Parameters
+    ----------
+    age_days
+        Between the end of what it has seen and the newest bar.
+    edge
+        What became of its verdicts' claims since it serves.
+    """
 
     agent: AgentId
     label: str
     age_days: int
+    edge: ClaimedEdge
 
 
 class Health(Record, frozen=True, kw_only=True):

@@ -32,8 +32,8 @@ batch = dg.define_asset_job(
 )
 collect_experiences = dg.define_asset_job(
     "collect_experiences",
-    dg.AssetSelection.groups("experience"),
-    description="From the ledger to the replay buffer.",
+    dg.AssetSelection.groups("experience", "monitoring"),
+    description="From the ledger to the replay buffer, and whether the champions still hold.",
 )
 
 
