@@ -108,7 +108,8 @@ class BaseAgent(ABC):
         """
         self.clock.observe(proposal.occurred_at)
         self.adopt_current_model()
-        if await self._bar_time(proposal) is None:
+        at = await self._bar_time(proposal)
+        if at is None:
             self.metrics.count(Metric.INPUT_TIMEOUTS, agent=self.agent_id, input="bar")
         began = perf_counter()
         cast = vote(
@@ -121,6 +122,9 @@ class BaseAgent(ABC):
             serving=self.settings.serving,
         )
         self.metrics.observe(Metric.VOTE_SECONDS, perf_counter() - began, agent=self.agent_id)
+        if at is not None:
+            drift = self._model.drift(self.view.features(proposal.symbol, at) or {})
+            self.metrics.gauge(Metric.INPUT_DRIFT, drift, agent=self.agent_id)
         kind = "abstention" if cast.abstention else "veto" if cast.veto else "vote"
         self.metrics.count(Metric.VOTES_CAST, agent=self.agent_id, kind=kind)
         if not cast.abstention:

@@ -138,6 +138,12 @@ class Metric(Enum):
         "Share of an agent's verdicts that proved right since its start.",
         ("agent",),
     )
+    INPUT_DRIFT = MetricSpec(
+        "quorum_agent_drift_score",
+        "gauge",
+        "Drift of the last vote's inputs; up to 1 they are as in training, above it doubts.",
+        ("agent",),
+    )
     RISK_BACKTEST_ZONE = MetricSpec(
         "quorum_value_at_risk_backtest_zone",
         "gauge",

@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import msgspec
 import polars as pl
 import pytest
 
@@ -17,6 +18,7 @@ from domain.errors import InvalidValue
 from domain.identity import derive_id
 from domain.metrics import Metric
 from domain.models import DeploymentStatus, ModelVersion
+from domain.money import canonical
 from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.ports.model_source import DeployedModel
 from domain.settings import ServingSettings, Settings
@@ -166,6 +168,23 @@ async def test_a_bar_that_does_not_come_is_an_abstention(build, bars, until, pro
     agent = build(AgentId.EXECUTION, bars.filter(pl.col("timestamp") < until))
     assert "inputs missing" in (await agent.vote_on_decision(proposal_of())).abstention
     assert counts.seen[Metric.INPUT_TIMEOUTS, AgentId.EXECUTION, "bar"] == 1
+
+
+@pytest.mark.parametrize("agent_id", AgentId)
+async def test_a_market_gone_wild_shows_in_the_drift_metric(agent_id, build, world, counts):
+    scores = []
+    for times in (1.0, 0.1):
+        # The last day's prices as they are, or at a tenth, as a broken source would quote them.
+        agent = build(agent_id, world.bars.filter(pl.col("timestamp") < world.until))
+        for symbol in ("AAA", "BBB", "CCC"):
+            bar = world.bar_of(symbol, world.until)
+            prices = ("open", "high", "low", "price")
+            quoted = {name: canonical(float(getattr(bar, name)) * times) for name in prices}
+            await agent.observe(msgspec.structs.replace(bar, **quoted))
+        await agent.vote_on_decision(world.proposal_of())
+        scores.append(counts.gauges[Metric.INPUT_DRIFT, agent_id])
+    usual, wild = scores
+    assert 0.0 < usual < 1.0 < wild
 
 
 async def test_another_deployed_model_votes_at_once(build, tmp_path, trained_risk, proposal_of):
