@@ -1,5 +1,6 @@
 """What all four specialists share: their view of the market, their model, and their votes."""
 
+import asyncio
 from abc import ABC, abstractmethod
 from datetime import datetime
 from time import perf_counter
@@ -7,6 +8,7 @@ from time import perf_counter
 import polars as pl
 
 from agents.assessment import Case
+from agents.learning.experience_buffer import ExperienceBuffer
 from agents.market_view import MarketView
 from agents.model import Model
 from agents.model_files import load
@@ -22,6 +24,7 @@ from domain.ports.bus import MessageBus
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
 from domain.ports.model_source import ModelSource
+from domain.ports.time_series import TimeSeriesStore
 from domain.settings import Settings
 from domain.streams import Stream, partition_of
 from domain.voting import AgentId, TradingProposal, Vote
@@ -41,13 +44,14 @@ class BaseAgent(ABC):
         From the constructor, if there is no model to serve.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - an agent's ports
         self,
         bus: MessageBus,
         models: ModelSource,
         metrics: Metrics,
         clock: Clock,
         settings: Settings,
+        store: TimeSeriesStore,
     ) -> None:
         self.bus = bus
         self.metrics = metrics
@@ -55,6 +59,7 @@ class BaseAgent(ABC):
         self.settings = settings
         self.view = MarketView()
         self.realised = RealisedCalibration(self.agent_id)
+        self._experiences = ExperienceBuffer(store)
         self._models = models
         deployed = models.current(self.agent_id)
         self._serve(load(deployed.folder, self.agent_id), deployed.version)
@@ -132,12 +137,23 @@ class BaseAgent(ABC):
         return cast
 
     async def update_experience(self, experience: Experience) -> None:
-        """Count how the agent's confidence fared against a realised outcome."""
+        """Take in a rewarded transition: for the table EXPERIENCES, and for the agent's record.
+
+        `write_experiences` writes it. The agent's confidence is held against what came.
+        """
+        self._experiences.add(experience)
         if self.realised.add(experience):
             self.metrics.gauge(Metric.REALISED_BRIER, self.realised.brier, agent=self.agent_id)
             self.metrics.gauge(
                 Metric.REALISED_HIT_RATE, self.realised.hit_rate, agent=self.agent_id
             )
+
+    async def write_experiences(self) -> str:
+        """Write the experiences taken in since the last time; returns the table's version.
+
+        Each is there once, however many agents lived through it; empty where none is new.
+        """
+        return await asyncio.to_thread(self._experiences.write)
 
     async def publish(self, stream: Stream, symbol: str, message: Message) -> None:
         """Put a message into the partition of its symbol."""

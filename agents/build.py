@@ -9,6 +9,7 @@ from domain.ports.bus import MessageBus
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
 from domain.ports.model_source import ModelSource
+from domain.ports.time_series import TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
 
@@ -27,6 +28,7 @@ def build_agent(  # noqa: PLR0917 - an agent's ports
     metrics: Metrics,
     clock: Clock,
     settings: Settings,
+    store: TimeSeriesStore,
 ) -> BaseAgent:
     """Return the agent, with the model that is current.
 
@@ -35,4 +37,4 @@ def build_agent(  # noqa: PLR0917 - an agent's ports
     domain.errors.ModelRefused
         If there is no model to serve.
     """
-    return _CLASSES[agent_id](bus, models, metrics, clock, settings)
+    return _CLASSES[agent_id](bus, models, metrics, clock, settings, store)

@@ -76,8 +76,8 @@ def _agent(agent_id: AgentId, first: datetime) -> tuple[BaseAgent, list[MarketDa
     """Return the agent, warmed up to the proposals' first day, and the bars from it on."""
     settings, metrics = load_settings(), PrometheusMetrics()
     models = LocalModelSource(settings.home, agent_id, trial=lambda _: None, metrics=metrics)
-    agent = build_agent(agent_id, MemoryBus(), models, metrics, open_clock(settings), settings)
-    store = open_time_series(settings)
+    clock, store = open_clock(settings), open_time_series(settings)
+    agent = build_agent(agent_id, MemoryBus(), models, metrics, clock, settings, store)
     bars = store.read(Table.BARS)
     agent.warm_up(bars.filter(pl.col("timestamp") < first), store.read(Table.NEWS))
     return agent, list(market_data(bars.filter(pl.col("timestamp") >= first)))

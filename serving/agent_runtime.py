@@ -18,6 +18,7 @@ from adapters.profile import connected
 from adapters.time_series import open_time_series
 from domain.errors import ModelRefused, QuorumError
 from domain.messages import Message
+from domain.metrics import Metric
 from domain.ports.bus import MessageBus
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
@@ -84,7 +85,8 @@ class AgentRuntime:
         """Return the agent, wired to its ports."""
         from agents.build import build_agent  # noqa: PLC0415 - imports torch
 
-        return build_agent(self.agent_id, bus, source, metrics, clock, self._settings)
+        store = open_time_series(self._settings)
+        return build_agent(self.agent_id, bus, source, metrics, clock, self._settings, store)
 
     def start(self) -> None:
         """Begin, in the background."""
@@ -170,6 +172,7 @@ class AgentRuntime:
             async with asyncio.TaskGroup() as tasks:
                 self._stage = "It is reading what the streams hold."
                 tasks.create_task(self._watch_model(agent))
+                tasks.create_task(self._keep_experiences(agent))
                 await self._follow(tasks, worker, agent)
                 self._consume(tasks, worker, agent)
                 self._agent, self._stage = agent, ""
@@ -195,6 +198,22 @@ class AgentRuntime:
             if await asyncio.to_thread(self._source.refresh):
                 agent.adopt_current_model()
                 _log.info("another model votes", model=agent.model_version.label)
+
+    async def _keep_experiences(self, agent: "BaseAgent") -> None:
+        """Have what the agent lived through written from time to time, and at the end."""
+        try:
+            while True:
+                await asyncio.sleep(self._settings.serving.experience_write_seconds)
+                await self._write_experiences(agent)
+        finally:
+            await self._write_experiences(agent)
+
+    async def _write_experiences(self, agent: "BaseAgent") -> None:
+        try:
+            await agent.write_experiences()
+        except Exception as fault:  # noqa: BLE001 - they go on waiting; votes must go on
+            _log.warning("experiences not written", exc_info=fault)
+            self.metrics.count(Metric.RETRIES, operation="experiences")
 
     async def _follow(
         self, tasks: asyncio.TaskGroup, worker: StreamWorker, agent: "BaseAgent"

@@ -22,6 +22,7 @@ from domain.ports.bus import MessageBus
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
 from domain.ports.model_source import ModelSource
+from domain.ports.time_series import TimeSeriesStore
 from domain.settings import Settings
 from domain.streams import Stream
 from domain.voting import AgentId, TradingProposal
@@ -32,15 +33,16 @@ _REMEMBERED_PORTFOLIOS = 4096
 class MarketAnalyst(BaseAgent):
     """Reads bars, headlines and the portfolio; proposes, and votes."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - an agent's ports
         self,
         bus: MessageBus,
         models: ModelSource,
         metrics: Metrics,
         clock: Clock,
         settings: Settings,
+        store: TimeSeriesStore,
     ) -> None:
-        super().__init__(bus, models, metrics, clock, settings)
+        super().__init__(bus, models, metrics, clock, settings, store)
         self._portfolios: dict[str, Portfolio] = {}
         self._told = asyncio.Condition()
         self._headlines = Headlines(open_reader(settings, metrics))

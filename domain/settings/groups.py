@@ -284,6 +284,11 @@ class ServingSettings(SettingsGroup):
         gt=0,
         description="How often a service looks whether another model was promoted, or taken back.",
     )
+    experience_write_seconds: float = Field(
+        default=5.0,
+        gt=0,
+        description="How often a service writes the experiences that its agent took in.",
+    )
     history_until: AwareDatetime | None = Field(
         default=None,
         description="End of the history that agents start with; empty takes all that is stored.",

@@ -8,22 +8,26 @@ import msgspec
 import polars as pl
 import pytest
 
+from adapters.time_series.memory import MemoryTimeSeries
 from agents import feature_rows
 from agents.build import build_agent
 from agents.indicators.alphas import ALPHAS
 from agents.indicators.technical import INDICATORS
+from agents.learning.experiences import experiences_of
 from agents.model_files import MANIFEST, save
 from agents.price_history import to_microseconds
 from domain.errors import InvalidValue
+from domain.experience import Experience
 from domain.identity import derive_id
 from domain.metrics import Metric
 from domain.models import DeploymentStatus, ModelVersion
 from domain.money import canonical
 from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.ports.model_source import DeployedModel
+from domain.ports.time_series import Table
 from domain.settings import ServingSettings, Settings
 from domain.streams import Stream
-from domain.voting import Action, AgentId, Vote
+from domain.voting import Action, AgentId, Outcome, Vote
 
 
 class Published:
@@ -111,10 +115,15 @@ def counts():
 
 
 @pytest.fixture
-def build(bus, source, counts, bars):
+def store():
+    return MemoryTimeSeries()
+
+
+@pytest.fixture
+def build(bus, source, counts, bars, store):
     def make(agent, history=bars, timeout=0.01):
         settings = Settings(serving=ServingSettings(input_timeout_seconds=timeout))
-        built = build_agent(agent, bus, source, counts, EventTime(), settings)
+        built = build_agent(agent, bus, source, counts, EventTime(), settings, store)
         built.warm_up(history)
         return built
 
@@ -295,3 +304,59 @@ async def test_the_optimizers_and_executions_other_answers(build, proposal_of):
     assert allocation.symbols == ["AAA", "BBB", "CCC"]
     plan = await build(AgentId.EXECUTION).optimize_execution_timing(proposal)
     assert plan.quantity == proposal.quantity
+
+
+def lived(number, until, reward="0.0123"):
+    parts = {agent: Decimal(reward) / 4 for agent in AgentId}
+    return Experience(
+        message_id=f"e{number}",
+        correlation_id="bar",
+        occurred_at=until + timedelta(days=number),
+        decision_id=f"d{number}",
+        symbol="AAA",
+        state={"price": Decimal(50)},
+        action=Action.BUY,
+        outcome=Outcome.EXECUTE,
+        reward=Decimal(reward),
+        next_state={"price": Decimal(51)},
+        horizon_days=5,
+        agent_contributions=parts,
+        scores=dict.fromkeys(AgentId, 80),
+        confidences_ppm=dict.fromkeys(AgentId, 600_000),
+    )
+
+
+async def test_what_all_agents_lived_through_is_kept_once_and_read_back(build, until, store):
+    agents = [build(agent) for agent in AgentId]
+    first, second = lived(1, until), lived(2, until, reward="-0.004")
+    for agent in agents:
+        for experience in (first, second, first):
+            await agent.process_message(experience)
+    versions = {await agent.write_experiences() for agent in agents}
+    assert versions == {store.version(Table.EXPERIENCES)}
+    found = experiences_of(store.read(Table.EXPERIENCES))
+    assert found == [first, second]
+    for experience in found:
+        assert sum(experience.agent_contributions.values()) == experience.reward
+    await agents[0].update_experience(lived(3, until))
+    later = await agents[0].write_experiences()
+    assert later not in versions
+    (before,) = versions
+    assert store.read(Table.EXPERIENCES, version=before).height == 2
+    assert store.read(Table.EXPERIENCES, version=later).height == 3
+    assert await agents[0].write_experiences() == ""
+
+
+async def test_what_cannot_be_written_goes_on_waiting(build, until, store, monkeypatch):
+    agent = build(AgentId.EXECUTION)
+    await agent.update_experience(lived(1, until))
+
+    def full(*_):
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "write", full)
+        with pytest.raises(OSError, match="no space"):
+            await agent.write_experiences()
+    assert await agent.write_experiences() == store.version(Table.EXPERIENCES)
+    assert store.read(Table.EXPERIENCES).height == 1

@@ -7,6 +7,7 @@ import pickle
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import ClassVar
 
 import bentoml
 import httpx
@@ -46,6 +47,8 @@ class SmallAgent:
     """Votes 75 with the model it has loaded; knows the bars it was shown."""
 
     failures = 0
+    refusals = 0
+    written: ClassVar[list[str]] = []
 
     def __init__(self, bus, source):
         self.bus, self.source = bus, source
@@ -73,6 +76,12 @@ class SmallAgent:
 
     def prepare(self, message):
         self.prepared.append(message.message_id)
+
+    async def write_experiences(self):
+        if SmallAgent.refusals:
+            SmallAgent.refusals -= 1
+            raise OSError("the disk is full")
+        SmallAgent.written, self.learned = [*SmallAgent.written, *self.learned], []
 
     async def process_message(self, message):
         if isinstance(message, TradingProposal):
@@ -117,7 +126,9 @@ def settings(tmp_path, bus_url):
     with redis.Redis.from_url(bus_url) as server:
         server.flushall()
     return Settings(
-        home=tmp_path, bus_url=bus_url, serving=ServingSettings(model_poll_seconds=0.05)
+        home=tmp_path,
+        bus_url=bus_url,
+        serving=ServingSettings(model_poll_seconds=0.05, experience_write_seconds=0.05),
     )
 
 
@@ -376,6 +387,23 @@ async def test_a_bars_work_is_done_as_it_comes_but_not_for_a_backlog(
             return answer.json()["rationale"] == "11 bars, 1 prepared"
 
         await eventually(prepared)
+
+
+async def test_what_it_lived_through_is_written_though_the_disk_was_full_once(
+    up, ready, champion, bus, eventually, monkeypatch
+):
+    monkeypatch.setattr(SmallAgent, "refusals", 1)
+    monkeypatch.setattr(SmallAgent, "written", [])
+    async with up() as http:
+        await ready(http)
+        lived = bar(3)  # any message: what an experience is, the agent knows
+        await bus.publish(Stream.EXPERIENCES, 0, lived)
+
+        async def written():
+            return SmallAgent.written == [lived.message_id]
+
+        await eventually(written)
+        assert SmallAgent.refusals == 0
 
 
 async def test_a_promotion_is_served_without_a_request_lost_and_told_truly(

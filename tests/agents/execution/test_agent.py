@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from adapters.time_series.memory import MemoryTimeSeries
 from agents.execution.agent import Execution
 from agents.execution.monitoring import MarketTape, Step
 from agents.execution.routing import Venue
@@ -37,7 +38,9 @@ def agent(tmp_path, classics, bars):
     )
     quiet = SimpleNamespace(gauge=lambda *_, **__: None, count=lambda *_, **__: None)
     settings = Settings(serving=ServingSettings(input_timeout_seconds=0.01))
-    built = Execution(SimpleNamespace(), source, quiet, SimpleNamespace(), settings)
+    built = Execution(
+        SimpleNamespace(), source, quiet, SimpleNamespace(), settings, MemoryTimeSeries()
+    )
     built.warm_up(bars)
     return built
 

@@ -3,6 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from adapters.time_series.memory import MemoryTimeSeries
 from agents.assessment import Abstention
 from agents.build import build_agent
 from agents.model_files import save
@@ -37,9 +38,8 @@ def optimizer(tmp_path, classics, bars, until):
     )
     clock = SimpleNamespace(now=lambda: until, observe=lambda _: None)
     settings = Settings(serving=ServingSettings(input_timeout_seconds=0.01))
-    agent = build_agent(
-        AgentId.PORTFOLIO_OPTIMIZER, SimpleNamespace(), models, SILENT, clock, settings
-    )
+    bus, store = SimpleNamespace(), MemoryTimeSeries()
+    agent = build_agent(AgentId.PORTFOLIO_OPTIMIZER, bus, models, SILENT, clock, settings, store)
     agent.warm_up(bars)
     return agent
 

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from adapters.bus.memory import MemoryBus
+from adapters.time_series.memory import MemoryTimeSeries
 from agents.model_files import save
 from agents.risk_manager.agent import RiskManager
 from domain.models import DeploymentStatus, ModelVersion
@@ -52,6 +53,6 @@ def agent(deployed, gauges, bars, until):
     models = SimpleNamespace(current=lambda _: deployed, changed=lambda *_: False)
     clock = SimpleNamespace(now=lambda: until, observe=lambda _: None)
     settings = Settings(serving=ServingSettings(input_timeout_seconds=0.01))
-    built = RiskManager(MemoryBus(), models, gauges, clock, settings)
+    built = RiskManager(MemoryBus(), models, gauges, clock, settings, MemoryTimeSeries())
     built.warm_up(bars)
     return built
