@@ -5,6 +5,7 @@ from datetime import datetime
 
 from agents.assessment import Abstention, Assessment, Case, in_doubt, model_too_old, to_vote
 from agents.execution import judgement as execution
+from agents.explanation import explained
 from agents.market_analyst import judgement as market_analyst
 from agents.market_view import MarketView
 from agents.model import Model
@@ -72,6 +73,6 @@ def judge(
     if too_old is not None:
         return too_old
     case = Case(view, proposal, at, limits)
-    judgement = ASSESS[model.specification.agent](model, case)
+    judgement = explained(ASSESS[model.specification.agent](model, case), model, case)
     drift = model.drift(case.features(proposal.symbol) or {})
     return in_doubt(judgement, drift, serving.maximum_drift_score)
