@@ -7,14 +7,15 @@ together with what they caused. There is no start path but recovery.
 import asyncio
 import time
 import traceback
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Sequence
+from typing import Any
 
-import msgspec
 import structlog
 
-from consensus.handler import Batch, Effects, Handler, dead_letter
-from consensus.intake import Intake, Source, offsets_of
+from consensus.committer import Committer
+from consensus.handler import Batch, Handler, dead_letter
+from consensus.intake import Intake, Source
+from consensus.reception import Attribute, Reception, to_nobody
 from consensus.recorder import Recorder, Stopped
 from consensus.relay import Relay
 from consensus.work import Work
@@ -22,38 +23,20 @@ from domain.errors import (
     AlreadyRecorded,
     EnvironmentProblem,
     Fenced,
-    MessageRefused,
     RecordUnavailable,
 )
-from domain.market import MarketData, Tick
-from domain.messages import MAXIMUM_MESSAGE_BYTES, Message, decode, encode
+from domain.messages import MAXIMUM_MESSAGE_BYTES
 from domain.metrics import Metric
-from domain.ports.bus import Delivery, MessageBus
-from domain.ports.ledger import Commit, DeadLetter, Ledger, Offset
+from domain.ports.bus import MessageBus
+from domain.ports.ledger import Ledger
 from domain.ports.metrics import Metrics
 from domain.refusals import Refusal
 from domain.streams import Stream
-from domain.voting import ConsensusResult, TradingProposal, Vote
 
 _log = structlog.get_logger(__name__)
 
 _ATTEMPTS_AT_A_FAULT = 3
-_BYTES_IN_A_LOG_LINE = 500  # a dead letter keeps all of them
-#: What nearly every message of a stream is; it decodes the quicker for it.
-_CARRIED: dict[Stream, type[Message]] = {
-    Stream.MARKET: MarketData,
-    Stream.PROPOSALS: TradingProposal,
-    Stream.VOTES: Vote,
-    Stream.TIME: Tick,
-    Stream.DECISIONS: ConsensusResult,
-}
-Attribute = Callable[[Delivery, Refusal], Message | None]
 _HOLD_MS = 20
-_CHECK_SECONDS = 1.0
-
-
-def _to_nobody(delivery: Delivery, reason: Refusal) -> None:
-    """Let the handler hear nothing of what can't be decoded."""
 
 
 class Processor:
@@ -61,7 +44,8 @@ class Processor:
 
     A transaction is worth its disk write only when it causes something: messages that cause
     nothing yet (a proposal before its votes) wait a moment for those that do, and commit with
-    them. While a transaction is on its way the next messages are read and decoded.
+    them. While a transaction is on its way the next messages are read and decoded and, where the
+    handler can go `ahead`, handled; transactions follow one another.
 
     Parameters
     ----------
@@ -75,10 +59,11 @@ class Processor:
         Streams that are handled only behind what stood on the others (see `Intake`).
     limit
         Messages that are read at once; a transaction takes in at most about twice as many.
-    maximum_bytes
-        Longest message that is decoded.
-    attribute
-        Tells what the handler is to hear of a delivery that no decoder takes, beside its letter.
+    ahead
+        Whether the handler handles a batch before it heard that the one before is committed.
+        Where that one is refused, what was handled on top of it is handled again.
+    maximum_bytes, attribute
+        See `Reception`.
     """
 
     def __init__(
@@ -94,16 +79,16 @@ class Processor:
         last: Sequence[Stream] = (),
         limit: int = 512,
         wait_ms: int = 200,
+        ahead: bool = False,
         maximum_bytes: int = MAXIMUM_MESSAGE_BYTES,
-        attribute: Attribute = _to_nobody,
+        attribute: Attribute = to_nobody,
     ) -> None:
         self._bus = bus
         self._handler = handler
         self._metrics = metrics
         self._group = group
         self._limit = limit
-        self._most = maximum_bytes
-        self._attribute = attribute
+        self._ahead = ahead
         self._stop = asyncio.Event()
         self._intake = Intake(
             bus,
@@ -114,11 +99,23 @@ class Processor:
             limit=limit,
             wait_ms=wait_ms,
         )
+        self._reception = Reception(
+            self._intake, metrics, group=group, maximum_bytes=maximum_bytes, attribute=attribute
+        )
         self._recorder = Recorder(ledger, metrics, log=handler.log, partition=partition)
         self._relay = Relay(bus, self._recorder, metrics)
+        self._committer = Committer(
+            bus,
+            handler,
+            metrics,
+            group=group,
+            intake=self._intake,
+            recorder=self._recorder,
+            relay=self._relay,
+        )
         self._work = Work()
         self._arriving: asyncio.Task[Work] | None = None
-        self._next_check = 0.0
+        self._leaving: tuple[Work, asyncio.Task[None]] | None = None
         self._running = False
 
     @property
@@ -151,9 +148,7 @@ class Processor:
             _log.warning("stopped before its work was recorded", group=self._group)
         finally:
             self._running = False
-            if self._arriving is not None:
-                self._arriving.cancel()
-                await asyncio.gather(self._arriving, return_exceptions=True)
+            await self._cancel()
             await self._recorder.release()
 
     async def _step(self) -> None:
@@ -163,44 +158,44 @@ class Processor:
         await self._take_in(arrived)
         if self._work.is_due or len(self._work.deliveries) >= self._limit or not arrived.deliveries:
             await self._finish()
-        now = asyncio.get_running_loop().time()
-        if now >= self._next_check:
-            self._next_check = now + _CHECK_SECONDS
-            await self._relay.restore()
-            await self._relay.mark()
 
     async def _drain(self) -> None:
         """Finish what is in hand."""
         if self._arriving is not None and self._arriving.done():
             await self._take_in(await self._next())
         await self._finish()
+        await self._settle()
         await self._relay.mark()
+
+    async def _cancel(self) -> None:
+        tasks: list[asyncio.Task[Any]] = [self._arriving] if self._arriving else []
+        tasks += [self._leaving[1]] if self._leaving else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _next(self) -> Work:
         """Return what was read meanwhile, or read: not for long while work waits for more."""
-        if self._arriving is None:
-            return await self._read(_HOLD_MS if self._work.deliveries else None)
-        arriving = self._arriving
+        if self._arriving is None and self._leaving is None:
+            return await self._reception.next(self._hold_ms)
+        arriving = self._read()
+        while self._leaving is not None and not arriving.done():
+            _, leaving = self._leaving
+            await asyncio.wait({arriving, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            if leaving.done():
+                await self._settle()
         arrived = await arriving
         self._arriving = None
         return arrived
 
-    async def _read(self, wait_ms: int | None = None) -> Work:
-        """Read and decode; what can't be decoded becomes a dead letter."""
-        deliveries, known = await self._intake.next(wait_ms)
-        work = Work(deliveries=deliveries, known=known)
-        for stream, count in Counter(d.stream for d in deliveries).items():
-            self._metrics.count(Metric.MESSAGES_CONSUMED, count, group=self._group, stream=stream)
-        for delivery in deliveries:
-            try:
-                likely = _CARRIED.get(delivery.stream)
-                message = decode(delivery.data, likely, maximum_bytes=self._most)
-                work.batch.append((delivery, message))
-            except MessageRefused as refusal:
-                work.letters.append(dead_letter(delivery, refusal.reason, refusal.what))
-                told = self._attribute(delivery, refusal.reason)
-                work.batch += [(delivery, told)] if told is not None else []
-        return work
+    def _read(self) -> asyncio.Task[Work]:
+        if self._arriving is None:
+            self._arriving = asyncio.create_task(self._reception.next(self._hold_ms))
+        return self._arriving
+
+    @property
+    def _hold_ms(self) -> int | None:
+        return _HOLD_MS if self._work.deliveries else None
 
     async def _take_in(self, arrived: Work) -> None:
         """Handle what arrived, as part of the work that commits next."""
@@ -215,12 +210,12 @@ class Processor:
             raise
         except Exception:  # noqa: BLE001 - no fault of one message may block the partition
             await self._take_in_one_by_one()
-        self._stage("handle", began)
+        self._committer.stage("handle", began)
 
     async def _handle(self, batch: Batch) -> None:
         """Let the handler handle; a single message is tried again before it is given up."""
         faults = 0
-        while True:
+        while batch:
             try:
                 self._work.effects.append(await self._handler.handle(batch))
             except (Fenced, EnvironmentProblem, Stopped):
@@ -256,17 +251,43 @@ class Processor:
                 letter = dead_letter(delivery, Refusal.FAULT, trace, tries=_ATTEMPTS_AT_A_FAULT)
                 single.letters.append(letter)
             await self._finish()
+            await self._settle()
 
     async def _finish(self) -> None:
-        """Commit the work in hand; what causes an event that is on record has no effect."""
-        work = self._work
+        """Send the work in hand on its way into the record, once what was before it is there."""
+        await self._settle()
+        await self._relay.look_after()
+        work, self._work = self._work, Work()
+        if not work.deliveries:
+            return
+        committing = self._committer.commit(work)
+        if self._ahead:
+            self._leaving = work, asyncio.create_task(committing)
+        else:
+            await self._committed(work, committing)
+
+    async def _settle(self) -> None:
+        """Wait until the work on its way is committed, published and acknowledged."""
+        if self._leaving is not None:
+            await self._committed(*self._leaving)
+
+    async def _committed(self, work: Work, committing: Awaitable[None]) -> None:
+        """Wait until work is committed; what causes an event that is on record has no effect.
+
+        It is taken in again then, and what was handled on top of it.
+        """
+        self._read()
         try:
-            await self._commit_work()
+            await committing
         except AlreadyRecorded as known:
+            self._leaving = None
             _log.warning("already on record", group=self._group, problem=known.what)
             self._metrics.count(Metric.RETRIES, operation="already_recorded")
+            work.add(self._work)
             self._work = work
             await (self._take_in_one_by_one() if len(work.deliveries) > 1 else self._try_again())
+        else:
+            self._leaving = None
 
     async def _try_again(self) -> None:
         """Take a message in once more on what recovery found on record; then bury it."""
@@ -274,7 +295,7 @@ class Processor:
         await self._recover()
         try:
             await self._handle(work.begin_again())
-            await self._commit_work()
+            await self._committer.commit(work)
         except AlreadyRecorded as known:
             await self._recover()
             self._work = work
@@ -282,72 +303,10 @@ class Processor:
             work.letters.append(
                 dead_letter(work.deliveries[0], Refusal.ALREADY_RECORDED, known.what, tries=2)
             )
-            await self._commit_work()
-
-    async def _commit_work(self) -> None:
-        """Commit the work in hand, publish what it caused, acknowledge what it took in."""
-        work, self._work = self._work, Work()
-        if not work.deliveries:
-            return
-        if self._arriving is None:
-            self._arriving = asyncio.create_task(self._read())
-        offsets = offsets_of(work.deliveries)
-        effects = work.all_effects()
-        await self._write(effects, work, offsets)
-        self._intake.committed(offsets)
-        following = await self._handler.committed(effects)
-        while following is not None:
-            await self._write(following)
-            following = await self._handler.committed(following)
-        await self._bus.acknowledge(self._group, work.deliveries)
-
-    async def _write(
-        self, effects: Effects, work: Work | None = None, offsets: tuple[Offset, ...] = ()
-    ) -> None:
-        """Commit, then publish what the commit put into the outbox."""
-        began, marks = time.perf_counter(), self._relay.marks
-        commit = Commit(
-            expected_sequence=0,
-            offsets=offsets,
-            inputs=effects.inputs,
-            events=effects.events,
-            outbox=effects.outbox,
-            dead_letters=(*(work.letters if work else ()), *effects.dead_letters),
-            ignored=effects.ignored,
-            snapshot=effects.snapshot,
-            published=marks,
-        )
-        committed = await self._recorder.commit(commit)
-        self._relay.marked(marks)
-        self._stage("commit", began)
-        began = time.perf_counter()
-        await self._relay.publish(committed.outbox)
-        for letter in commit.dead_letters:
-            await self._bury(letter)
-        for reason, count in Counter(each.reason for each in commit.ignored).items():
-            self._metrics.count(
-                Metric.MESSAGES_IGNORED, count, log=self._handler.log, reason=reason
-            )
-        self._stage("publish", began)
-
-    async def _bury(self, letter: DeadLetter) -> None:
-        """Tell of a letter that is on record."""
-        buried = msgspec.structs.replace(letter, by=self._handler.log)
-        await self._bus.publish_raw(Stream.DEAD_LETTERS, letter.partition, encode(buried))
-        self._metrics.count(Metric.MESSAGES_REFUSED, stream=letter.stream, reason=letter.reason)
-        _log.warning(
-            "message refused",
-            stream=letter.stream,
-            partition=letter.partition,
-            position=letter.position,
-            reason=letter.reason,
-            data=letter.data[:_BYTES_IN_A_LOG_LINE],
-        )
-
-    def _stage(self, stage: str, began: float) -> None:
-        seconds = time.perf_counter() - began
-        self._metrics.observe(Metric.STAGE_SECONDS, seconds, group=self._group, stage=stage)
+            await self._committer.commit(work)
+        self._work = Work()
 
     async def _recover(self) -> None:
+        await self._settle()
         ledger = self._recorder.ledger
         await self._recorder.patiently(lambda: self._handler.recover(ledger))

@@ -1,5 +1,6 @@
 """The outbox on its way to the bus: published in order, and again where the bus lost it."""
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from functools import partial
 from itertools import groupby
@@ -17,6 +18,7 @@ from domain.streams import Stream
 
 _log = structlog.get_logger(__name__)
 _PAGE = 1_000
+_SECONDS_BETWEEN_LOOKS = 1.0
 _Place = tuple[Stream, int]
 
 
@@ -35,6 +37,7 @@ class Relay:
             _Place, int
         ] = {}  # the last sequence that the bus holds, as far as we know
         self._unmarked: dict[_Place, OutboxItem] = {}
+        self._next_look = 0.0
 
     @property
     def marks(self) -> tuple[OutboxItem, ...]:
@@ -84,6 +87,14 @@ class Relay:
                 lambda: self._recorder.ledger.mark_published(lease, marks)
             )
             self.marked(marks)
+
+    async def look_after(self) -> None:
+        """Now and then look what the bus lost, and write down what was published."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._next_look:
+            self._next_look = now + _SECONDS_BETWEEN_LOOKS
+            await self.restore()
+            await self.mark()
 
     async def restore(self) -> None:
         """Publish again what the bus lost, if it lost anything."""

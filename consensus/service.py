@@ -155,6 +155,7 @@ class ConsensusService:
                 sources=[(stream, partition) for stream in STREAMS],
                 last=[Stream.TIME],
                 limit=settings.consensus.batch_messages,
+                ahead=True,
                 maximum_bytes=settings.maximum_message_bytes,
                 attribute=handler.refused_vote,
             )

@@ -95,6 +95,7 @@ class Desk:
             last=[Stream.TIME],
             limit=4,
             wait_ms=10,
+            ahead=True,
             attribute=handler.refused_vote,
         )
         stop = asyncio.Event()

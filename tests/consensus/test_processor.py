@@ -1,6 +1,7 @@
 """Exactly once in effect, one transaction for what belongs together, and nothing in the way."""
 
 import asyncio
+from functools import partial
 
 import pytest
 
@@ -10,13 +11,13 @@ from domain.errors import RecordUnavailable
 from domain.messages import encode
 from domain.ports.ledger import Commit, Log
 from domain.streams import Stream
+from tests.consensus import processing as processes
 from tests.consensus.processing import (
     GROUP,
     SOURCE,
     Recording,
     finished,
     message,
-    processing,
     published,
     recorded,
 )
@@ -48,12 +49,18 @@ def ledger():
     return Counting()
 
 
+@pytest.fixture(params=[False, True], ids=["behind", "ahead"])
+def processing(request):
+    """Run a processor that handles only behind a commit, and one that goes ahead of it."""
+    return partial(processes.processing, ahead=request.param)
+
+
 async def send(bus, *names):
     for name in names:
         await bus.publish(*SOURCE, message(name))
 
 
-async def test_what_nobody_waits_for_commits_with_what_somebody_waits_for(bus, ledger):
+async def test_what_nobody_waits_for_commits_with_what_somebody_waits_for(bus, ledger, processing):
     await send(bus, "quiet1", "quiet2", "loud", "quiet3")
     async with processing(bus, ledger, Recording(), limit=1):
         await finished(bus)
@@ -65,14 +72,16 @@ async def test_what_nobody_waits_for_commits_with_what_somebody_waits_for(bus, l
     assert await recorded(ledger) == await published(bus) == ["loud", "loud2"]
 
 
-async def test_a_quiet_message_is_committed_and_acknowledged_when_nothing_follows(bus, ledger):
+async def test_a_quiet_message_is_committed_and_acknowledged_when_nothing_follows(
+    bus, ledger, processing
+):
     async with processing(bus, ledger, Recording()):
         await send(bus, "quiet")
         await finished(bus)
         assert [d.data for c in ledger.commits for d in c.inputs] == [encode(message("quiet"))]
 
 
-async def test_stopping_commits_what_is_in_hand(bus, ledger):
+async def test_stopping_commits_what_is_in_hand(bus, ledger, processing):
     handler = Recording()
     async with processing(bus, ledger, handler, wait_ms=100):
         await send(bus, "quiet")
@@ -82,7 +91,7 @@ async def test_stopping_commits_what_is_in_hand(bus, ledger):
     assert (await bus.backlog(GROUP, *SOURCE)).total == 0
 
 
-async def test_one_faulty_message_is_buried_and_blocks_nobody(bus, ledger):
+async def test_one_faulty_message_is_buried_and_blocks_nobody(bus, ledger, processing):
     await send(bus, "quiet", "a", "faulty", "b")
     await bus.publish_raw(*SOURCE, b"not json")
     await send(bus, "c")
@@ -99,7 +108,7 @@ async def test_one_faulty_message_is_buried_and_blocks_nobody(bus, ledger):
     assert metrics.registry.get_sample_value("quorum_messages_refused_total", labels) == 1
 
 
-async def test_a_record_that_is_away_is_waited_for(bus, ledger):
+async def test_a_record_that_is_away_is_waited_for(bus, ledger, processing):
     await send(bus, "a", "b")
     async with processing(bus, ledger, Recording()) as metrics:
         ledger.away = 2
@@ -110,7 +119,9 @@ async def test_a_record_that_is_away_is_waited_for(bus, ledger):
     assert metrics.registry.get_sample_value("quorum_retries_total", labels) == 2
 
 
-async def test_all_that_is_not_committed_is_handled_again_after_the_record_was_away(bus, ledger):
+async def test_all_that_is_not_committed_is_handled_again_after_the_record_was_away(
+    bus, ledger, processing
+):
     handler, faults = Recording(), iter([True])
 
     def away(names):
@@ -128,7 +139,7 @@ async def test_all_that_is_not_committed_is_handled_again_after_the_record_was_a
     assert await recorded(ledger) == ["loud"]
 
 
-async def test_nothing_is_handled_twice_after_a_restart(bus, ledger):
+async def test_nothing_is_handled_twice_after_a_restart(bus, ledger, processing):
     await send(bus, "a", "b")
     async with processing(bus, ledger, Recording()):
         await finished(bus)
@@ -142,7 +153,7 @@ async def test_nothing_is_handled_twice_after_a_restart(bus, ledger):
     assert await recorded(ledger) == await published(bus) == ["a", "b", "c"]
 
 
-async def test_the_published_mark_goes_with_the_next_commit_or_at_the_end(bus, ledger):
+async def test_the_published_mark_goes_with_the_next_commit_or_at_the_end(bus, ledger, processing):
     async with processing(bus, ledger, Recording()):
         await send(bus, "a")
         await finished(bus)
@@ -154,7 +165,7 @@ async def test_the_published_mark_goes_with_the_next_commit_or_at_the_end(bus, l
 
 
 async def test_what_causes_an_event_that_is_on_record_becomes_a_letter_and_blocks_nothing(
-    bus, ledger
+    bus, ledger, processing
 ):
     lease = await ledger.acquire(Log.DECISIONS, 1)
     await ledger.commit(lease, Commit(expected_sequence=0, events=(message("known"),)))
@@ -164,3 +175,76 @@ async def test_what_causes_an_event_that_is_on_record_becomes_a_letter_and_block
     assert await recorded(ledger) == await published(bus) == ["first", "last"]
     [letter] = await ledger.dead_letters()
     assert (letter.data, letter.reason) == (encode(message("known")), "already_recorded")
+
+
+class Holding(Counting):
+    """Lets no commit begin until a test says so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.free = asyncio.Event()
+
+    async def commit(self, lease, commit):
+        await self.free.wait()
+        return await super().commit(lease, commit)
+
+
+async def until(condition):
+    while not condition():  # noqa: ASYNC110 - nobody tells
+        await asyncio.sleep(0)
+
+
+async def test_the_next_messages_are_handled_while_a_commit_is_on_its_way(bus):
+    ledger, handler = Holding(), Recording()
+    async with processes.processing(bus, ledger, handler, ahead=True, limit=1):
+        await send(bus, "a", "b", "c")
+        await until(lambda: handler.batches == [["a"], ["b"]])
+        assert ledger.commits == []
+        ledger.free.set()
+        await finished(bus)
+    assert [[e.message_id for e in c.events] for c in ledger.commits if c.events] == [
+        ["a"],
+        ["b"],
+        ["c"],
+    ]
+    assert await recorded(ledger) == await published(bus) == ["a", "b", "c"]
+
+
+async def test_what_was_handled_on_top_of_a_refused_commit_is_handled_again(bus):
+    ledger, handler = Holding(), Recording()
+    ledger.free.set()
+    lease = await ledger.acquire(Log.DECISIONS, 1)
+    await ledger.commit(lease, Commit(expected_sequence=0, events=(message("known"),)))
+    ledger.free.clear()
+    async with processes.processing(bus, ledger, handler, ahead=True, limit=1):
+        await send(bus, "known", "next", "last")
+        await until(lambda: handler.batches == [["known"], ["next"]])
+        ledger.free.set()
+        await finished(bus)
+    assert await recorded(ledger) == await published(bus) == ["next", "last"]
+    assert handler.batches.count(["next"]) == 2
+    assert handler.batches[-1] == ["last"]
+    [letter] = await ledger.dead_letters()
+    assert letter.data == encode(message("known"))
+
+
+async def test_a_fault_behind_a_commit_on_its_way_is_buried_once_that_is_on_record(bus):
+    ledger, handler = Holding(), Recording()
+    async with processes.processing(bus, ledger, handler, ahead=True, limit=1):
+        await send(bus, "a", "faulty", "b")
+        await until(lambda: ["faulty"] in handler.batches)
+        assert await recorded(ledger) == []
+        ledger.free.set()
+        await finished(bus)
+    assert await recorded(ledger) == await published(bus) == ["a", "b"]
+    [letter] = await ledger.dead_letters()
+    assert letter.data == encode(message("faulty"))
+
+
+async def test_stopping_ends_what_is_on_its_way_and_what_stands_on_it(bus):
+    ledger, handler = Holding(), Recording()
+    async with processes.processing(bus, ledger, handler, ahead=True, limit=1):
+        await send(bus, "a", "b")
+        await until(lambda: len(handler.batches) == 2)
+        asyncio.get_running_loop().call_soon(ledger.free.set)
+    assert await recorded(ledger) == await published(bus) == ["a", "b"]

@@ -260,7 +260,7 @@ MUTANTS = (
     # The processor and its intake.
     Mutant(
         "acknowledged before the commit",
-        "consensus/processor.py",
+        "consensus/committer.py",
         "        effects = work.all_effects()\n",
         "        effects = work.all_effects()\n"
         "        await self._bus.acknowledge(self._group, work.deliveries)\n",
@@ -268,7 +268,7 @@ MUTANTS = (
     ),
     Mutant(
         "published before the commit",
-        "consensus/processor.py",
+        "consensus/committer.py",
         "        committed = await self._recorder.commit(commit)\n",
         "        for early in effects.outbox:\n"
         "            await self._bus.publish(early.stream, early.partition, early.message)\n"
@@ -277,7 +277,7 @@ MUTANTS = (
     ),
     Mutant(
         "told without its number",
-        "consensus/processor.py",
+        "consensus/committer.py",
         "        await self._relay.publish(committed.outbox)\n",
         "        for item in committed.outbox:\n"
         "            await self._bus.publish(item.stream, item.partition, item.message)\n",

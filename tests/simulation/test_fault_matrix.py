@@ -79,6 +79,7 @@ async def decide(way: str, failing: tuple[AgentId, ...], servers: str) -> Consen
             group="consensus",
             sources=[(stream, 0) for stream in STREAMS],
             last=[Stream.TIME],
+            ahead=True,
         )
 
     async def say(moment: float, stream: Stream, data: bytes) -> None:

@@ -274,6 +274,7 @@ class World:
                 last=[Stream.TIME],
                 limit=self.limit,
                 wait_ms=_WAIT_MS,
+                ahead=True,
             )
             yield running[partition]
         finally:
