@@ -5,6 +5,7 @@ the same events, byte for byte, in any process. State is bounded: rounds end at 
 and what is held or remembered is let go by logical time.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
@@ -127,6 +128,8 @@ class Engine:
 
     def _adopt(self, state: State) -> None:
         self.state = state
+        # A dictionary finds its first key by walking over all that were removed before it.
+        self._oldest = deque(state.decided)
         self._digest = state.rules.digest()
         self._reviews = Reviews(state.rules, state.reviews)
         self._participation = Participation(state.rules.breaker, state)
@@ -246,11 +249,14 @@ class Engine:
         self._remember(voting.proposal.proposal_id, moment)
 
     def _remember(self, key: str, moment: datetime) -> None:
+        if key not in self.state.decided:
+            self._oldest.append(key)
         self.state.decided[key] = moment
         if len(self.state.decided) > _MOST_REMEMBERED:
-            self._forget(next(iter(self.state.decided)))
+            self._forget_oldest()
 
-    def _forget(self, key: str) -> None:
+    def _forget_oldest(self) -> None:
+        key = self._oldest.popleft()
         moment = self.state.decided.pop(key)
         self.state.absent.pop(key, None)
         until = self.state.forgotten_until
@@ -276,11 +282,8 @@ class Engine:
                 held.since = now
             elif held.since + self.rules.vote_time_to_live <= now:
                 events += self._let_go(key)
-        while self.state.decided:
-            key, moment = next(iter(self.state.decided.items()))
-            if moment + self.rules.memory > now:
-                break
-            self._forget(key)
+        while self._oldest and self.state.decided[self._oldest[0]] + self.rules.memory <= now:
+            self._forget_oldest()
         return events
 
     def _end_unreachable(self, now: datetime) -> Sequence[Event]:
