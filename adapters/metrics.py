@@ -42,6 +42,7 @@ class PrometheusMetrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
         self._registered: dict[Metric, Counter | Gauge | Histogram] = {}
+        self._children: dict[tuple[object, ...], Counter | Gauge | Histogram] = {}
         self._lock = Lock()
 
     def count(self, metric: Metric, amount: float = 1, **labels: str) -> None:
@@ -90,6 +91,16 @@ class PrometheusMetrics:
         return generate_latest(self.registry)
 
     def _child(
+        self, metric: Metric, kind: _Kind, labels: Mapping[str, str]
+    ) -> Counter | Gauge | Histogram:
+        # Checked once: a metric is touched far more often than it gets new labels.
+        touched = (metric, kind, *labels.items())
+        child = self._children.get(touched)
+        if child is None:
+            child = self._children[touched] = self._checked(metric, kind, labels)
+        return child
+
+    def _checked(
         self, metric: Metric, kind: _Kind, labels: Mapping[str, str]
     ) -> Counter | Gauge | Histogram:
         spec = metric.value

@@ -28,6 +28,8 @@ _AGENTS = frozenset(map(str, AgentId))
 #: Why votes are ignored without their decision telling of them.
 _BESIDE_THE_DECISION = frozenset({LATE, "duplicate", "decided_elsewhere", "unknown_proposal"})
 _MICROSECOND = timedelta(microseconds=1)
+# Bound once: looking members up takes longer than what is asked of them.
+_EXECUTE, _UNDECIDED, _HOLD = Outcome.EXECUTE, Outcome.MANUAL_REVIEW, Action.HOLD
 
 
 def agreed(score: int, decision: ConsensusResult) -> bool | None:
@@ -35,9 +37,9 @@ def agreed(score: int, decision: ConsensusResult) -> bool | None:
 
     None while a person has to decide, and where holding was proposed: nothing was asked.
     """
-    if decision.outcome is Outcome.MANUAL_REVIEW or decision.proposal.action is Action.HOLD:
+    if decision.outcome is _UNDECIDED or decision.proposal.action is _HOLD:
         return None
-    return (score >= ACCEPTANCE) == (decision.outcome is Outcome.EXECUTE)
+    return (score >= ACCEPTANCE) == (decision.outcome is _EXECUTE)
 
 
 def from_event(event: Message) -> Iterator[Scorecard]:

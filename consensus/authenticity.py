@@ -132,17 +132,19 @@ class Authenticity:
         self, seal: Seal | None, body: bytes, message: Message, speakers: frozenset[Producer]
     ) -> Refused | None:
         """Refuse what no seal proves; another agent's is as bad as none."""
-        kind = Refusal.FORGED_VOTE if isinstance(message, Vote) else Refusal.FORGED_MESSAGE
+        key = self._keys.find(seal.key_id) if seal is not None else None
         if seal is None:
-            return Refused(kind, "It carries no seal.")
-        key = self._keys.find(seal.key_id)
-        if key is None:
-            return Refused(kind, "Its seal names a key that nobody holds.")
-        if not fits(seal, body, key.secret):
-            return Refused(kind, f"Its seal does not fit its bytes and {key.producer}'s key.")
-        if key.producer not in speakers or not _own_voice(key.producer, message):
-            return Refused(kind, f"{key.producer} sealed it, who may not say it.")
-        return None
+            found = "It carries no seal."
+        elif key is None:
+            found = "Its seal names a key that nobody holds."
+        elif not fits(seal, body, key.secret):
+            found = f"Its seal does not fit its bytes and {key.producer}'s key."
+        elif key.producer not in speakers or not _own_voice(key.producer, message):
+            found = f"{key.producer} sealed it, who may not say it."
+        else:
+            return None
+        forged_vote = isinstance(message, Vote)
+        return Refused(Refusal.FORGED_VOTE if forged_vote else Refusal.FORGED_MESSAGE, found)
 
     def _misplaced(self, delivery: Delivery, message: Message) -> Refused | None:
         """Refuse what another partition decides: no proposal is decided twice."""

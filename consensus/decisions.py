@@ -33,6 +33,7 @@ from domain.voting import ConsensusResult, ProposalDecided, TradingProposal, Vot
 STREAMS = (Stream.PROPOSALS, Stream.VOTES, Stream.REVIEWS, Stream.TIME)
 
 _INPUTS_BETWEEN_SNAPSHOTS = 10_000
+_TOLD_ON = Stream.DECISIONS
 _SEVERITY = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 _log = structlog.get_logger(__name__)
 _FOR_A_PERSON = {
@@ -142,7 +143,7 @@ class DecisionHandler:
             inputs=tuple(inputs),
             events=tuple(events),
             outbox=tuple(
-                Outgoing(stream=Stream.DECISIONS, partition=self._partition, message=event)
+                Outgoing(stream=_TOLD_ON, partition=self._partition, message=event)
                 for event in events
                 if isinstance(event, ConsensusResult)
             ),

@@ -193,7 +193,7 @@ def judge(
         outcome=outcome,
         reason=reason,
         weighted_score=quotient(weighted, confidence) if confidence else None,
-        variance=quotient(spread, n * n) if n else None,
+        variance=_variance(spread, n) if n else None,
         confidence_ppm=confidence,
     )
 
@@ -270,6 +270,12 @@ def _enough_to_execute(counted: Sequence[Ballot]) -> bool:
     return len(counted) == len(AGENTS) - 1 and any(
         vote.agent_id == AgentId.RISK_MANAGER for vote in counted
     )
+
+
+@lru_cache(maxsize=4096)
+def _variance(spread: int, n: int) -> Decimal:
+    """Return a population variance; scores are integers, so the same ones come again and again."""
+    return quotient(spread, n * n)
 
 
 @lru_cache(maxsize=64)

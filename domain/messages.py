@@ -14,11 +14,11 @@ import msgspec
 
 from domain.errors import InvalidValue, MessageRefused, UnknownSchemaVersion
 from domain.refusals import Refusal, refusal_of
-from domain.seals import SEALED, split
+from domain.seals import SEALED, unsealed
 
 MAXIMUM_MESSAGE_BYTES = 1_000_000
 #: Years in which a message may have happened; arithmetic on them can't overflow.
-_FIRST_YEAR, _LAST_YEAR = 1900, 2199
+FIRST_YEAR, LAST_YEAR = 1900, 2199
 _LONGEST_SENTENCE = 300
 #: NUL is JSON, but no text of PostgreSQL; a backslash may itself be escaped.
 _BACKSLASH = ord("\\")  # a number is looked for five times as fast as bytes are
@@ -79,8 +79,8 @@ class Message(Value, frozen=True, kw_only=True, tag_field="type", tag=True):
 
     def __post_init__(self) -> None:
         moment = self.occurred_at  # in UTC nearly always: a decoder makes it so
-        if moment.tzinfo is not UTC or not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-            set_field(self, "occurred_at", utc(self.occurred_at, "occurred_at"))
+        if moment.tzinfo is not UTC or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            set_field(self, "occurred_at", utc(moment, "occurred_at"))
 
 
 class _MessageTypes:
@@ -139,9 +139,9 @@ def utc(moment: datetime, name: str) -> datetime:
             f"{name} has no time zone: {moment.isoformat()}.",
             next_step="Send an aware timestamp in UTC.",
         )
-    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+    if not FIRST_YEAR <= moment.year <= LAST_YEAR:
         raise InvalidValue(
-            f"{name} lies outside {_FIRST_YEAR} … {_LAST_YEAR}: {moment.isoformat()}.",
+            f"{name} lies outside {FIRST_YEAR} … {LAST_YEAR}: {moment.isoformat()}.",
             next_step="Send the time at which it happened.",
         )
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
@@ -199,7 +199,7 @@ def decode(
     if _BACKSLASH in data and _NUL.search(data):
         raise _refused(Refusal.NUL_CHARACTER, "a text holds the character NUL.")
     if data.startswith(SEALED):
-        _, data = split(data)
+        data = unsealed(data)
     decoder = _types.quick.get(likely) or _types.of_all()
     try:
         message = decoder.decode(data)

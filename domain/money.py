@@ -13,13 +13,13 @@ from domain.errors import InvalidValue
 PLACES = 9
 BILLIONTH = Decimal("1e-9")
 ZERO = Decimal(0)
-_LIMIT = Decimal(10**18)
-_LEAST = -_LIMIT
 BASIS_POINT = Decimal("0.0001")
 
 #: Own context, so that a caller's `decimal.getcontext()` can't change a result.
 EXACT = Context(prec=60, rounding=ROUND_HALF_EVEN)
 _quantize, _normalize, _to_integral = EXACT.quantize, EXACT.normalize, EXACT.to_integral_value
+#: Takes no result of 28 digits or more, and no infinity: with nine places that is 10**18 and above.
+_quantize_bounded = Context(prec=27, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation]).quantize
 #: Two quotients of integers below 10**9 are never so close that 28 digits make one a tie.
 _divide = Context(prec=28, rounding=ROUND_HALF_EVEN).divide
 
@@ -35,17 +35,11 @@ def canonical(value: Decimal | float | str) -> Decimal:
         If the value is not a finite number or is beyond 10**18.
     """
     try:
-        number = _decimal(value)
+        rounded = _quantize_bounded(value if type(value) is Decimal else _decimal(value), BILLIONTH)
     except InvalidOperation:
-        raise InvalidValue(
-            f"{value!r:.99} is not a number.", next_step="Send a finite decimal number."
-        ) from None
-    if not number.is_finite() or not _LEAST < number < _LIMIT:
-        raise InvalidValue(
-            f"{value!r:.99} is not a finite number below 10**18.",
-            next_step="Send a finite decimal number.",
-        )
-    rounded = _quantize(number, BILLIONTH)
+        raise _refused(value) from None
+    if rounded.is_nan():
+        raise _refused(value)
     if not rounded:
         return ZERO  # never a negative one
     if rounded.adjusted() < 1:  # below ten, so that it can't get an exponent
@@ -55,9 +49,14 @@ def canonical(value: Decimal | float | str) -> Decimal:
 
 
 def _decimal(value: Decimal | float | str) -> Decimal:
-    if type(value) is Decimal:
-        return value
     return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+
+
+def _refused(value: object) -> InvalidValue:
+    return InvalidValue(
+        f"{value!r:.99} is not a finite number below 10**18.",
+        next_step="Send a finite decimal number.",
+    )
 
 
 def positive(value: Decimal | float | str, name: str) -> Decimal:

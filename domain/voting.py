@@ -1,6 +1,6 @@
 """Proposals, votes and what the consensus made of them."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated
@@ -8,7 +8,16 @@ from typing import Annotated
 import msgspec
 
 from domain.market import Symbol
-from domain.messages import Identifier, Message, Value, message_type, set_field
+from domain.messages import (
+    FIRST_YEAR,
+    LAST_YEAR,
+    Identifier,
+    Message,
+    Value,
+    message_type,
+    set_field,
+    utc,
+)
 from domain.money import canonical, not_negative, positive
 from domain.portfolio import Portfolio
 
@@ -158,7 +167,9 @@ class Vote(Message, _Confident, frozen=True, kw_only=True):
     veto: str = ""
 
     def __post_init__(self) -> None:
-        Message.__post_init__(self)  # `super` takes longer, and there are many votes
+        moment = self.occurred_at  # what `super` does, which takes longer; there are many votes
+        if moment.tzinfo is not UTC or not FIRST_YEAR <= moment.year <= LAST_YEAR:
+            set_field(self, "occurred_at", utc(moment, "occurred_at"))
         if self.risk_assessment:
             canonised = {name: canonical(value) for name, value in self.risk_assessment.items()}
             set_field(self, "risk_assessment", canonised)
