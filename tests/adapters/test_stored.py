@@ -1,5 +1,6 @@
 """The stored form: shorter, read back to the byte, and never a way around the chain."""
 
+import zlib
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,14 +11,28 @@ from hypothesis import strategies as st
 from adapters.ledger import stored as form
 from adapters.ledger.stored import LONGEST, read, stored
 
-SAMPLES = Path(form.__file__).with_name("stored_1.jsonl").read_bytes()
+FOLDER = Path(form.__file__).parent
+SAMPLES = (FOLDER / "stored_1.jsonl").read_bytes()
 #: A decision like the dictionary's, with every digit another.
 DECISION = SAMPLES.splitlines()[-1].translate(bytes.maketrans(b"0123456789", b"3957028461"))
 
 
-def test_the_dictionary_is_the_one_that_made_what_is_on_record():
-    digest = "9c592976f9da586ca1486715c1fb935fc59b5096fa936b83eb1d5c8bbba54848"
-    assert sha256(SAMPLES).hexdigest() == digest
+@pytest.mark.parametrize(
+    ("name", "digest"),
+    [
+        ("stored_1.jsonl", "9c592976f9da586ca1486715c1fb935fc59b5096fa936b83eb1d5c8bbba54848"),
+        ("stored_2.bin", "d95b1d94be12de047325b042c045595faebc53987229bfe75bee7725afec5434"),
+    ],
+)
+def test_a_dictionary_is_the_one_that_made_what_is_on_record(name: str, digest: str):
+    assert sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+
+
+def test_what_the_first_dictionary_made_is_read():
+    compressor = zlib.compressobj(6, zlib.DEFLATED, -14, 7, zlib.Z_DEFAULT_STRATEGY, SAMPLES)
+    kept = b"\x01" + compressor.compress(DECISION) + compressor.flush()
+    assert read(kept) == DECISION
+    assert stored(DECISION, shortest=1)[:1] == b"\x02"
 
 
 @given(st.binary(max_size=200), st.integers(0, 400))
@@ -32,6 +47,7 @@ def test_what_is_stored_is_read_back(part: bytes, times: int):
 @given(st.binary(max_size=50))
 def test_bytes_that_nobody_stored_are_read_without_a_fault_and_in_bounds(noise: bytes):
     assert len(read(b"\x01" + noise)) <= LONGEST + 1
+    assert len(read(b"\x02" + noise)) <= LONGEST + 1
 
 
 def test_a_decision_that_says_much_is_stored_in_two_fifths():
