@@ -33,7 +33,8 @@ from domain.voting import TradingProposal, Vote
 from tests.builders import at, proposal, votes
 
 _SECONDS = 60.0
-_REMEMBERED = 100_000  # decisions, at most: from there on the engine forgets as many as it makes
+#: Twice as many decisions as the engine remembers: what holds them has its last size by then.
+_BEFORE = 200_000
 _IN_FLIGHT, _TOGETHER = 4_000, 100
 _GOAL_RATE, _GOAL_BYTES = 5_000, 3_000
 _DECISIONS = (Stream.DECISIONS, 0)
@@ -55,7 +56,7 @@ def measure() -> list[Row]:
             figure="memory of the consensus after that",
             unit="MB",
             ours=grown[1],
-            beside=f"before, once {_REMEMBERED:,} decisions were remembered",
+            beside=f"before, once {_BEFORE:,} proposals were decided",
             theirs=grown[0],
         ),
         *(
@@ -91,7 +92,7 @@ async def _sustained(
             second, PrometheusMetrics(), group="gateway", sources=[], trims=[_DECISIONS], keep=1_000
         )
         keeping = asyncio.create_task(care.run())
-        await load.until(lambda: load.heard >= _REMEMBERED)
+        await load.until(lambda: load.heard >= _BEFORE)
         spent, before, heard = _cpu_seconds(settings.home), process.memory_info().rss, load.heard
         began = time.perf_counter()
         await load.until(lambda: time.perf_counter() >= began + _SECONDS)

@@ -70,7 +70,7 @@ class ConsensusSettings(SettingsGroup):
         description="Age from which a message is refused by its time, whatever it says.",
     )
     batch_messages: int = Field(
-        default=512, ge=1, description="Messages that one ledger transaction takes in at most."
+        default=1_024, ge=1, description="Messages that one ledger transaction takes in at most."
     )
 
 
