@@ -37,6 +37,17 @@ def stationary_indices(
     ) % observations
 
 
+def stationary_counts(
+    observations: int, rng: np.random.Generator, *, block: float, resamples: int
+) -> Floats:
+    """Return resamples × observations: how often each position is drawn in each sample."""
+    counts = np.empty((resamples, observations))
+    for row in counts:
+        drawn = stationary_indices(observations, rng, block)
+        row[:] = np.bincount(drawn, minlength=observations)
+    return counts
+
+
 def bootstrap_means(values: Floats, *, seed: int, block: float, resamples: int) -> Floats:
     """Return the means of `resamples` stationary-bootstrap samples of `values`."""
     rng = np.random.default_rng(seed)

@@ -138,6 +138,19 @@ def minimum_track_record_length(
     return 1.0 + sharpe_variance(sharpe, skew, raw_kurtosis) * quantile**2
 
 
+def minimum_backtest_length(sharpe: float, trials: int) -> float:
+    """Periods below which luck alone is expected to show `sharpe` in the best of `trials`.
+
+    The square of the expected maximum of `trials` standard normal numbers over `sharpe` (Bailey,
+    Borwein, López de Prado & Zhu, "Pseudo-Mathematics and Financial Charlatanism", Notices of the
+    AMS 61(5), 2014, theorem 2); years where `sharpe` is annual. Infinite where `sharpe` is not
+    above zero.
+    """
+    if not sharpe > 0:
+        return math.inf
+    return (expected_maximum_sharpe(trials, 1.0) / sharpe) ** 2
+
+
 def newey_west_lags(observations: int) -> int:
     """Bandwidth of Newey & West (1994) without a pilot estimate: ⌊4 (n / 100)^(2/9)⌋."""
     return int(4 * (max(observations, 1) / 100) ** (2 / 9))

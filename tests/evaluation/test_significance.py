@@ -8,6 +8,10 @@
 - DSR: Bailey & López de Prado, "The Deflated Sharpe Ratio", Journal of Portfolio Management 40(5),
   2014: annual Sharpe ratio 2.5, 5 years of 250 days, 100 trials with variance 1/2, skewness -3 and
   kurtosis 10: expected maximum 0.1132 a day, DSR 0.9004; with 46 trials 0.9505.
+- MinBTL: Bailey, Borwein, López de Prado & Zhu, "Pseudo-Mathematics and Financial Charlatanism",
+  Notices of the AMS 61(5), 2014: with five years of data no more than 45 independent trials may be
+  made, or an annual Sharpe ratio of 1 is expected of luck alone; the figure for two years is 7. The
+  expected maximum of 10 standard normal numbers is 1.57.
 """
 
 import math
@@ -45,6 +49,23 @@ def test_deflated_sharpe_ratio_as_printed():
         for n in (100, 46)
     ]
     assert measured == pytest.approx([0.9004, 0.9505], abs=1e-4)
+
+
+@pytest.mark.parametrize(("trials", "years"), [(45, 5.0), (7, 1.92)])
+def test_minimum_backtest_length_as_printed(trials, years):
+    assert sg.minimum_backtest_length(1.0, trials) == pytest.approx(years, abs=0.01)
+    assert sg.minimum_backtest_length(1.0, trials) < 2 * math.log(trials)
+    # Half the Sharpe ratio takes four times as long, in whatever period both are counted.
+    assert sg.minimum_backtest_length(0.5, trials) == pytest.approx(4 * years, abs=0.04)
+
+
+def test_expected_maximum_as_printed():
+    assert sg.expected_maximum_sharpe(10, 1.0) == pytest.approx(1.57, abs=0.005)
+
+
+def test_no_length_is_enough_without_a_positive_sharpe_ratio():
+    assert sg.minimum_backtest_length(0.0, 10) == math.inf
+    assert sg.minimum_backtest_length(1.0, 1) == 0.0
 
 
 def test_minimum_length_is_where_the_probability_reaches_the_confidence():
