@@ -1,11 +1,12 @@
 """A model in memory: its network, and the specification that is stored beside the weights."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
+import polars as pl
 import torch
 
 from agents.calibration import Knots
@@ -125,7 +126,10 @@ class TrainedModel:
     loss_curve
         One entry per epoch; empty for a classic policy.
     rows
-        Number of samples by slice: training, tuning, validation.
+        Number of samples by slice: training, tuning, validation; and of the replay buffer's
+        transitions among those learned from: experiences.
+    validation
+        Own-task skill on the validation slice, per sample (see `agents.validation`).
     """
 
     model: Model
@@ -133,3 +137,4 @@ class TrainedModel:
     loss_curve: list[Epoch]
     rows: dict[str, int]
     seed: int
+    validation: pl.DataFrame = field(default_factory=pl.DataFrame)

@@ -28,9 +28,11 @@ def validation_metrics(
     agent                measures
     ==================== ======================================================================
     market_analyst       ``brier``, ``log_loss`` of "a buy earns after costs";
-                         ``return_product`` (expected × realised return; larger is better)
+                         ``return_product`` (expected × realised return; larger is better);
+                         ``chance`` of that, and whether it came (``happened``)
     risk_manager         ``qlike``; ``exception_95``, ``exception_99`` (1 where the next day's
-                         return fell below its VaR)
+                         return fell below its VaR); ``chance`` that volatility stays below that
+                         of the last month, and whether it did (``happened``)
     portfolio_optimizer  ``log_return`` after costs per period, symbol ``*`` (larger is better)
     execution            ``volume_error``, ``range_error``: absolute errors of the logarithms
     ==================== ======================================================================
@@ -41,7 +43,4 @@ def validation_metrics(
         If no sample has all features and a known outcome.
     """
     task = TASKS[model.specification.agent]
-    skill = task.skill(model, within(panel(bars, features, end), start, end), settings)
-    return pl.DataFrame(
-        {"symbol": skill.symbols, "timestamp": skill.times, **skill.values}
-    ).with_columns(pl.col("timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+    return task.skill(model, within(panel(bars, features, end), start, end), settings).frame()

@@ -6,21 +6,18 @@ policy) stays.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 
 import msgspec
 import numpy as np
 
-from agents.risk_manager.var_backtest import coverage
 from domain.messages import Value
 from domain.voting import AgentId
 from evaluation.arrays import Series, finite
 from evaluation.calibration import brier_score, measure_interval
 from evaluation.significance import hac_interval
 
-#: Kupiec's test is failed below this p-value.
-COVERAGE_P_VALUE = 0.05
 MINIMUM_INSTANTS = 30
 
 
@@ -107,7 +104,7 @@ def skill_check(skill: Series, *, metric: str, confidence: float = 0.95, overlap
     fails if none of it does, and is inconclusive between or below 30 instants.
     """
     d = finite(skill, "skill")
-    mean, lower, upper, _ = hac_interval(d, confidence, lags=_lags(len(d), overlap))
+    mean, lower, upper, _ = hac_interval(d, confidence, lags=lags_of(len(d), overlap))
     if len(d) < MINIMUM_INSTANTS:
         outcome = CheckOutcome.INCONCLUSIVE
         says = f"{len(d)} instants are fewer than the {MINIMUM_INSTANTS} that a judgement needs."
@@ -120,7 +117,7 @@ def skill_check(skill: Series, *, metric: str, confidence: float = 0.95, overlap
         else:
             outcome, what = CheckOutcome.INCONCLUSIVE, "not shown to be better than the incumbent"
         says = f"The candidate is {what}: mean skill in {metric} {limits}, {len(d)} instants."
-    return _check("task skill", mean, "interval above 0", outcome, says)
+    return check("task skill", mean, "interval above 0", outcome, says)
 
 
 def finite_check(outputs: Series) -> Check:
@@ -129,14 +126,14 @@ def finite_check(outputs: Series) -> Check:
     bad = int(np.count_nonzero(~np.isfinite(values)))
     outcome = CheckOutcome.FAIL if bad or values.size == 0 else CheckOutcome.PASS
     says = f"{bad} of {values.size} outputs are not finite."
-    return _check("finite outputs", bad, "0", outcome, says)
+    return check("finite outputs", bad, "0", outcome, says)
 
 
 def latency_check(seconds: Series, budget_seconds: float) -> Check:
     """Ask whether votes come in time: the 99th percentile of `seconds` within the budget."""
     times = finite(seconds, "latency")
     if len(times) == 0:
-        return _check(
+        return check(
             "latency", None, f"p99 ≤ {budget_seconds:g} s", CheckOutcome.INCONCLUSIVE, "Not timed."
         )
     slowest = float(np.quantile(times, 0.99))
@@ -144,7 +141,7 @@ def latency_check(seconds: Series, budget_seconds: float) -> Check:
     says = (
         f"The 99th percentile of one vote is {slowest:.3g} s of the {budget_seconds:g} s allowed."
     )
-    return _check("latency", slowest, f"p99 ≤ {budget_seconds:g} s", outcome, says)
+    return check("latency", slowest, f"p99 ≤ {budget_seconds:g} s", outcome, says)
 
 
 def look_ahead_check(mismatches: int, compared: int) -> Check:
@@ -154,7 +151,7 @@ def look_ahead_check(mismatches: int, compared: int) -> Check:
     else:
         outcome = CheckOutcome.FAIL if mismatches else CheckOutcome.PASS
         says = f"{mismatches} of {compared} rows change when later data is cut off."
-    return _check("look-ahead", mismatches, "0", outcome, says)
+    return check("look-ahead", mismatches, "0", outcome, says)
 
 
 def calibration_check(
@@ -180,48 +177,17 @@ def calibration_check(
     else:
         outcome = CheckOutcome.PASS if score <= limit else CheckOutcome.FAIL
         says = f"Brier score {score:.4f} (up to {upper:.4f}) against a limit of {limit:.4f}."
-    return _check("calibration", score, f"≤ {limit:.4f}", outcome, says)
+    return check("calibration", score, f"≤ {limit:.4f}", outcome, says)
 
 
-def coverage_check(breached: Mapping[str, Series], level: float) -> Check:
-    """Ask whether value at risk is exceeded as often as promised, symbol by symbol (Kupiec).
-
-    Breaches of one day are not independent across symbols, so each symbol is tested alone; the
-    smallest p-value is multiplied by their number (Bonferroni), which holds whatever they share.
-
-    Parameters
-    ----------
-    breached
-        Symbol → 1 for each day whose loss exceeded the value at risk, else 0.
-    level
-        Promised share of such days (0.05 for 95 %).
-    """
-    threshold = f"p ≥ {COVERAGE_P_VALUE}"
-    found = {
-        symbol: coverage(finite(days, "breaches"), level)
-        for symbol, days in breached.items()
-        if len(days)
-    }
-    if not found:
-        return _check("coverage", None, threshold, CheckOutcome.INCONCLUSIVE, "There are no days.")
-    worst = min(found, key=lambda symbol: found[symbol].p_value)
-    seen, expected, _, smallest = found[worst]
-    p_value = min(1.0, smallest * len(found))
-    outcome = CheckOutcome.PASS if p_value >= COVERAGE_P_VALUE else CheckOutcome.FAIL
-    says = (
-        f"Worst is {worst}: {seen} breaches where {expected:.1f} were promised "
-        f"(Kupiec p = {p_value:.3f} for {len(found)} symbols)."
-    )
-    return _check("coverage", p_value, threshold, outcome, says)
-
-
-def _lags(observations: int, overlap: int) -> int | None:
-    """Overlapping outcomes need a bandwidth beyond the overlap; None takes the automatic one."""
+def lags_of(observations: int, overlap: int) -> int | None:
+    """Return the bandwidth: overlapping outcomes need one beyond the overlap, None is automatic."""
     return None if overlap <= 1 else min(2 * overlap, max(observations - 1, 0))
 
 
-def _check(
+def check(
     name: str, value: float | None, threshold: str, outcome: CheckOutcome, sentence: str
 ) -> Check:
+    """Return a check, its value rounded; None for a value that is no number."""
     measured = None if value is None or not math.isfinite(value) else round(float(value), 6)
     return Check(name=name, value=measured, threshold=threshold, outcome=outcome, sentence=sentence)

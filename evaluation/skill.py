@@ -31,8 +31,13 @@ def paired_skill(
     same_length(old, new, "Losses")
     if len(timestamps) != len(old):
         raise InvalidValue("Losses and timestamps differ in length.", next_step="Pair them first.")
-    if len(old) == 0:
-        return old
+    return instant_means(timestamps, old - new)
+
+
+def instant_means(timestamps: Sequence[datetime], values: Floats) -> Floats:
+    """Return the mean over each instant, in order of time."""
+    if len(values) == 0:
+        return values
     instants = np.array([t.timestamp() for t in timestamps])
     _, where = np.unique(instants, return_inverse=True)
-    return np.bincount(where, weights=old - new) / np.bincount(where)
+    return np.bincount(where, weights=values) / np.bincount(where)

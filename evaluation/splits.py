@@ -48,7 +48,7 @@ def walk_forward(
     from. A training row's label is known more than `embargo` before the test's first instant.
     """
     _check(starts, ends, folds + 1, embargo)
-    group = _groups(starts, folds + 1)
+    group = groups_of(starts, folds + 1)
     for fold in range(1, folds + 1):
         test = np.flatnonzero(group == fold)
         known = np.flatnonzero(ends + embargo < starts[test[0]])
@@ -64,7 +64,7 @@ def combinatorial(
     """
     _check(starts, ends, groups, embargo)
     _check_tests(groups, tests)
-    group = _groups(starts, groups)
+    group = groups_of(starts, groups)
     for chosen in combinations(range(groups), tests):
         test = np.flatnonzero(np.isin(group, chosen))
         dropped = overlapping(starts, ends, test)
@@ -100,7 +100,7 @@ def _blocks(test: Rows) -> Iterator[tuple[int, int]]:
             yield int(run[0]), int(run[-1]) + 1
 
 
-def _groups(starts: Instants, groups: int) -> Rows:
+def groups_of(starts: Instants, groups: int) -> Rows:
     """Return each row's group: as many instants in each as in any other, give or take one."""
     instants, place = np.unique(starts, return_inverse=True)
     sizes = [len(part) for part in np.array_split(instants, groups)]

@@ -82,6 +82,21 @@ def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:  # noqa:
     )
 
 
+def naive(rows: Panel, past: Panel, limits: TradingSettings) -> dict[str, Skill]:  # noqa: ARG001
+    """Return the error of the 20-day mean of log volume, of the last day's and the last week's."""
+    usual = np.zeros(rows.rows)
+    forecasts = {
+        "the mean of 20 days": usual,
+        "the last day's volume": rows.columns(("relative_volume_1",))[:, 0],
+        "the last week's volume": rows.columns(("relative_volume_5",))[:, 0],
+    }
+    symbols, times = rows.symbols.tolist(), rows.times.tolist()
+    return {
+        name: Skill(symbols, times, {"volume_error": np.abs(forecast - rows.next_volume)})
+        for name, forecast in forecasts.items()
+    }
+
+
 def summary(model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:  # noqa: ARG001
     """Return nothing more: the mean errors say it all."""
     return {}

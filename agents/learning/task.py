@@ -53,6 +53,12 @@ class Skill(NamedTuple):
     times: list[int]
     values: dict[str, Floats]
 
+    def frame(self) -> pl.DataFrame:
+        """Return symbol, timestamp, and the numbers, one row per sample."""
+        return pl.DataFrame(
+            {"symbol": self.symbols, "timestamp": self.times, **self.values}
+        ).with_columns(pl.col("timestamp").cast(pl.Datetime("us")).dt.replace_time_zone("UTC"))
+
 
 class Task(Protocol):
     """What an agent's `training` module offers."""
@@ -83,6 +89,10 @@ class Task(Protocol):
 
     def skill(self, model: Model, rows: Panel, limits: TradingSettings) -> Skill:
         """Return the model's own-task skill, per sample."""
+        ...
+
+    def naive(self, rows: Panel, past: Panel, limits: TradingSettings) -> dict[str, Skill]:
+        """Return the skill of forecasts that anyone could make, knowing the rows `past`."""
         ...
 
     def summary(self, model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:

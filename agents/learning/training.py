@@ -9,12 +9,13 @@ import polars as pl
 
 from agents.execution import training as execution
 from agents.indicators import compute_frame
-from agents.learning.loop import one_thread
-from agents.learning.samples import Panel, Slices, panel, split
+from agents.learning.experiences import rewarded_states
+from agents.learning.loop import LearningSettings, one_thread
+from agents.learning.samples import Slices, panel, split
 from agents.learning.task import Lesson, Task
 from agents.learning.trials import Trials, make_trials
 from agents.market_analyst import training as market_analyst
-from agents.model import OUTPUTS, Epoch, Model, TrainedModel
+from agents.model import OUTPUTS, Epoch, TrainedModel
 from agents.network import PolicyNetwork
 from agents.portfolio_optimizer import training as portfolio_optimizer
 from agents.price_history import price_histories
@@ -41,6 +42,7 @@ def train(
     until: datetime,
     seed: int,
     settings: TradingSettings,
+    learning: LearningSettings | None = None,
 ) -> TrainedModel:
     """Return `agent`'s model as learned from what was known before `until`.
 
@@ -56,6 +58,8 @@ def train(
         Table EXPERIENCES: additional samples of the Market Analyst.
     settings
         Limits and costs that the agents are calibrated for.
+    learning
+        How the network is fitted; the agent's own by default. `seed` takes the place of its seed.
 
     Raises
     ------
@@ -65,11 +69,19 @@ def train(
     lesson = _lesson(bars, features, news, experiences, until=until, seed=seed, settings=settings)
     task = TASKS[agent]
     with one_thread():
-        network = PolicyNetwork(len(task.INPUTS), len(OUTPUTS[agent]), task.LEARNING.hidden_units)
-        task.policy(network)
-        network.initialise(seed)
-        curve = task.learn(network, lesson, replace(task.LEARNING, seed=seed))
+        network, curve = fitted(agent, lesson, replace(learning or task.LEARNING, seed=seed))
         return _finished(task, network, lesson, curve, seed)
+
+
+def fitted(
+    agent: AgentId, lesson: Lesson, learning: LearningSettings
+) -> tuple[PolicyNetwork, list[Epoch]]:
+    """Return a network fitted to the lesson, starting from the classic policy, and its curve."""
+    task = TASKS[agent]
+    network = PolicyNetwork(len(task.INPUTS), len(OUTPUTS[agent]), learning.hidden_units)
+    task.policy(network)
+    network.initialise(learning.seed)
+    return network, task.learn(network, lesson, learning)
 
 
 def classic(
@@ -89,10 +101,11 @@ def classic(
     lesson = _lesson(bars, features, news, None, until=until, seed=seed, settings=settings)
     task = TASKS[agent]
     with one_thread():
-        return _finished(task, _classic_network(agent), lesson, [], seed)
+        return _finished(task, classic_network(agent), lesson, [], seed)
 
 
-def _classic_network(agent: AgentId) -> PolicyNetwork:
+def classic_network(agent: AgentId) -> PolicyNetwork:
+    """Return the hand-set policy of an agent."""
     task = TASKS[agent]
     network = PolicyNetwork(len(task.INPUTS), len(OUTPUTS[agent]), 0)
     task.policy(network)
@@ -118,7 +131,7 @@ def _lesson(
         task = TASKS[AgentId.MARKET_ANALYST]
         # Patterns move no proposal, so the trials need no record of them.
         unread = replace(lesson, histories={})
-        analyst = task.calibrate(_classic_network(AgentId.MARKET_ANALYST), unread)
+        analyst = task.calibrate(classic_network(AgentId.MARKET_ANALYST), unread)
         return make_trials(analyst, known, table, slices.tuning, limits=settings, seed=seed)
 
     lesson = Lesson(slices, until, settings, trials, price_histories(known), experiences)
@@ -129,20 +142,27 @@ def _finished(
     task: Task, network: PolicyNetwork, lesson: Lesson, curve: list[Epoch], seed: int
 ) -> TrainedModel:
     model = task.calibrate(network, lesson)
+    rows = lesson.slices.validation
+    skill = task.skill(model, rows, lesson.limits)
     return TrainedModel(
         model=model,
-        metrics=_metrics(task, model, lesson.slices.validation, lesson.limits),
+        metrics={
+            **{name: float(values.mean()) for name, values in skill.values.items()},
+            **task.summary(model, rows, lesson.limits),
+        },
         loss_curve=curve,
-        rows=_rows(lesson.slices),
+        rows={**_rows(lesson.slices), "experiences": _experiences(task, lesson) if curve else 0},
         seed=seed,
+        validation=skill.frame(),
     )
-
-
-def _metrics(task: Task, model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:
-    skill = task.skill(model, rows, limits)
-    means = {name: float(values.mean()) for name, values in skill.values.items()}
-    return {**means, **task.summary(model, rows, limits)}
 
 
 def _rows(slices: Slices) -> dict[str, int]:
     return {name: part.rows for name, part in vars(slices).items()}
+
+
+def _experiences(task: Task, lesson: Lesson) -> int:
+    """Return how many transitions of the replay buffer were learned from beside history."""
+    if task is not TASKS[AgentId.MARKET_ANALYST]:
+        return 0
+    return len(rewarded_states(lesson.experiences, task.INPUTS, lesson.until)[0])

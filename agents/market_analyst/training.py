@@ -191,8 +191,21 @@ def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:
             "brier": (chance - paid) ** 2,
             "log_loss": log_losses(chance, paid),
             "return_product": outputs[:, EXPECTED_RETURN] * _scaled(rows),
+            "chance": chance,
+            "happened": paid.astype(float),
         },
     )
+
+
+def naive(rows: Panel, past: Panel, limits: TradingSettings) -> dict[str, Skill]:
+    """Return the Brier score of even odds, and of how often a buy has earned until now."""
+    cost = entry_cost(limits, _USUAL_PRICE)
+    paid = (np.expm1(rows.forward_return) > cost).astype(np.float64)
+    known: Floats = np.expm1(past.forward_return)
+    chances = {"even odds": EVEN_CHANCE, "the base rate": float((known > cost).mean())}
+    symbols, times = rows.symbols.tolist(), rows.times.tolist()
+    errors: dict[str, Floats] = {name: (chance - paid) ** 2.0 for name, chance in chances.items()}
+    return {name: Skill(symbols, times, {"brier": error}) for name, error in errors.items()}
 
 
 def summary(model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:

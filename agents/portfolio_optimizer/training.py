@@ -5,6 +5,7 @@ estimating any value): batched episodes of the panel, rebalanced every `HORIZON_
 learned is a tilt of the classic weights; the classic policy has none.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -157,19 +158,50 @@ def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
 
 def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:
     """Return the log return after costs of each period of `HORIZON_DAYS` days, none overlapping."""
-    days = grid(rows, HORIZON_DAYS)
-    cost, largest = _cost(limits), float(limits.maximum_position_fraction)
-    held = np.zeros(days.returns.shape[1])
-    gains: list[float] = []
-    for step in range(len(days.times)):
+    largest = float(limits.maximum_position_fraction)
+
+    def chosen(days: Grid, step: int) -> Floats:
         present = days.present[step]
-        weights = np.zeros(len(present))
-        weights[present] = allocation_weights(
+        return allocation_weights(
             days.classic[step][present],
             model.predict(days.inputs[step][present])[:, 0],
             model.specification.constants["exposure"],
             largest,
         )
+
+    return _traded(rows, limits, chosen)
+
+
+def naive(rows: Panel, past: Panel, limits: TradingSettings) -> dict[str, Skill]:  # noqa: ARG001
+    """Return what cash, equal weights, and weights by inverse volatility earn after costs."""
+    exposure = CONSTANTS["exposure"]
+
+    def cash(days: Grid, step: int) -> Floats:
+        return np.zeros(int(days.present[step].sum()))
+
+    def equal(days: Grid, step: int) -> Floats:
+        count = int(days.present[step].sum())
+        return np.full(count, exposure / count)
+
+    def inverse_volatility(days: Grid, step: int) -> Floats:
+        volatility = INPUTS.index("log_volatility_ewma")
+        calm: Floats = np.exp(-days.inputs[step][days.present[step], volatility])
+        return exposure * calm / calm.sum()
+
+    policies = {"cash": cash, "equal weights": equal, "inverse volatility": inverse_volatility}
+    return {name: _traded(rows, limits, policy) for name, policy in policies.items()}
+
+
+def _traded(rows: Panel, limits: TradingSettings, policy: Callable[[Grid, int], Floats]) -> Skill:
+    """Return the log return after costs of each period; `policy` weighs the assets present."""
+    days = grid(rows, HORIZON_DAYS)
+    cost = _cost(limits)
+    held = np.zeros(days.returns.shape[1])
+    gains: list[float] = []
+    for step in range(len(days.times)):
+        present = days.present[step]
+        weights = np.zeros(len(present))
+        weights[present] = policy(days, step)
         growth = 1.0 + weights @ days.returns[step] - cost * float(np.abs(weights - held).sum())
         gains.append(float(np.log(growth)))
         held = weights * (1.0 + days.returns[step]) / growth

@@ -71,6 +71,7 @@ def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:  # noqa:
     """Return QLIKE, and whether the next day's return fell below its normal VaR."""
     log_variance = model.predict(rows.columns(INPUTS))[:, 0]
     deviation = np.exp(0.5 * log_variance)
+    usual = rows.columns(("log_volatility_21",))[:, 0]
 
     def exceptions(level: float) -> Floats:
         return (rows.day_return < -NormalDist().inv_cdf(level) * deviation).astype(float)
@@ -82,8 +83,28 @@ def skill(model: Model, rows: Panel, limits: TradingSettings) -> Skill:  # noqa:
             "qlike": qlike(rows.forward_variance, log_variance),
             "exception_95": exceptions(0.95),
             "exception_99": exceptions(0.99),
+            "chance": np.interp(usual - 0.5 * log_variance, *model.specification.confidence),
+            "happened": (0.5 * np.log(rows.forward_variance) <= usual).astype(float),
         },
     )
+
+
+def naive(rows: Panel, past: Panel, limits: TradingSettings) -> dict[str, Skill]:  # noqa: ARG001
+    """Return the QLIKE of the last week's, the last month's and the smoothed volatility."""
+    columns = {
+        "the last week's volatility": "log_volatility_5",
+        "the last month's volatility": "log_volatility_21",
+        "exponentially weighted volatility": "log_volatility_ewma",
+    }
+    symbols, times = rows.symbols.tolist(), rows.times.tolist()
+    return {
+        name: Skill(
+            symbols,
+            times,
+            {"qlike": qlike(rows.forward_variance, 2.0 * rows.columns((column,))[:, 0])},
+        )
+        for name, column in columns.items()
+    }
 
 
 def summary(model: Model, rows: Panel, limits: TradingSettings) -> dict[str, float]:  # noqa: ARG001
