@@ -51,10 +51,16 @@ def table(rows: Sequence[Mapping[str, object]]) -> dg.MetadataValue:
 
 
 def line_plot(title: str, lines: Mapping[str, Sequence[float]]) -> dg.MetadataValue:
-    """Return a small inline plot (SVG) of one or more lines over a shared axis."""
-    shown = {name: _thinned(values) for name, values in lines.items() if len(values)}
-    if not shown:
+    """Return a small inline plot of one or more lines over a shared axis."""
+    if not any(len(values) for values in lines.values()):
         return dg.MetadataValue.md(f"{title}: nothing to plot")
+    image = b64encode(line_picture(title, lines).encode()).decode()
+    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{image})")
+
+
+def line_picture(title: str, lines: Mapping[str, Sequence[float]]) -> str:
+    """Return a small picture (SVG) of one or more lines, not all empty, over a shared axis."""
+    shown = {name: _thinned(values) for name, values in lines.items() if len(values)}
     low = min(min(values) for values in shown.values())
     high = max(max(values) for values in shown.values())
     parts = [
@@ -68,9 +74,7 @@ def line_plot(title: str, lines: Mapping[str, Sequence[float]]) -> dg.MetadataVa
             f'<polyline fill="none" stroke="{colour}" points="{_points(values, low, high)}"/>'
             f'<text x="{4 + 95 * place}" y="{_HEIGHT + 30}" fill="{colour}">{escape(name)}</text>'
         )
-    svg = "".join([*parts, "</svg>"])
-    image = b64encode(svg.encode()).decode()
-    return dg.MetadataValue.md(f"![{title}](data:image/svg+xml;base64,{image})")
+    return "".join([*parts, "</svg>"])
 
 
 def _points(values: Sequence[float], low: float, high: float) -> str:

@@ -25,6 +25,10 @@ class ModelFolder(Record, frozen=True, kw_only=True):
         The MLflow run of this trial.
     until
         End of the data it has seen (ISO 8601).
+    learning
+        How the network was fitted (`agents.learning.loop.LearningSettings`).
+    experiences
+        Transitions of the replay buffer among what it learned from.
     """
 
     agent: AgentId
@@ -35,6 +39,8 @@ class ModelFolder(Record, frozen=True, kw_only=True):
     metrics: dict[str, float]
     data_version: str
     code_version: str
+    learning: dict[str, int | float] = {}
+    experiences: int = 0
 
 
 class Registration(Record, frozen=True, kw_only=True):

@@ -13,6 +13,7 @@ from assets.ingestion import bars, news
 from assets.records import ModelFolder
 from assets.registration import challenge
 from assets.training import CODE_VERSION, learn
+from assets.trials import past_trials
 from domain.errors import DataQualityError, ModelRefused
 from domain.ports.model_registry import ModelRegistry
 from domain.ports.model_source import DeployedModel
@@ -105,22 +106,20 @@ def _challenger(agent: AgentId) -> dg.AssetsDefinition:
     )
     def challenger(
         retrained: ModelFolder,
+        *,
         store: dg.ResourceParam[TimeSeriesStore],
         settings: dg.ResourceParam[Settings],
         registry: dg.ResourceParam[ModelRegistry],
         deployed: dg.ResourceParam[DeployedModels],
+        mlflow: dg.ResourceParam[Any],
     ) -> dg.MaterializeResult:
         from assets.gate import validate  # noqa: PLC0415 - imports torch
+        from assets.whole import incumbents_of  # noqa: PLC0415
 
         champion = champion_of(deployed, agent)
-        verdict = validate(
-            agent,
-            retrained,
-            champion.folder,
-            champion.version.label,
-            store=store,
-            settings=settings,
-        )
+        incumbents = incumbents_of(deployed, {})
+        past = past_trials(mlflow, agent, retrained.run_id)
+        verdict = validate(agent, retrained, incumbents, past, store=store, settings=settings)
         cards = settings.home / "model_cards"
         return challenge(registry, retrained, champion.version, verdict, cards)
 

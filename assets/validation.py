@@ -1,6 +1,6 @@
 """Validation: a candidate has to beat the incumbent at its own task, on days neither has seen."""
 
-from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -8,6 +8,7 @@ from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.metadata import table
 from assets.records import ModelFolder
+from assets.trials import past_trials
 from domain.ports.time_series import TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
@@ -28,31 +29,38 @@ def _validation_asset(agent: AgentId) -> dg.AssetsDefinition:
     @dg.asset(
         key=[agent.value, "validation"],
         ins={
-            "classic": dg.AssetIn(key=[agent.value, "classic_model"]),
             "trained": dg.AssetIn(key=[agent.value, "trained_model"]),
+            # The whole is judged too: until there are champions, all four vote by their classics.
+            **{str(a): dg.AssetIn(key=[a.value, "classic_model"]) for a in AgentId},
         },
         group_name="validation",
         owners=["team:research"],
         kinds={"python"},
         tags={"stage": "validation", "agent": agent.value},
         io_manager_key="files",
-        code_version=code_version("assets.gate", "evaluation", "agents.validation"),
+        code_version=code_version("assets.gate", "assets.whole", "evaluation", "agents.validation"),
         description="The gate's verdict on the trained model against the champion; at first "
         "the classic policy.",
     )
     def validation(
-        classic: ModelFolder,
         trained: ModelFolder,
+        market_analyst: ModelFolder,
+        risk_manager: ModelFolder,
+        portfolio_optimizer: ModelFolder,
+        execution: ModelFolder,
+        *,
         store: dg.ResourceParam[TimeSeriesStore],
         settings: dg.ResourceParam[Settings],
         deployed: dg.ResourceParam[DeployedModels],
+        mlflow: dg.ResourceParam[Any],
     ) -> dg.MaterializeResult:
         from assets.gate import validate  # noqa: PLC0415 - imports torch
+        from assets.whole import incumbents_of  # noqa: PLC0415
 
-        champion = deployed.current(agent)
-        incumbent = Path(classic.folder) if champion is None else champion.folder
-        name = f"{agent} classic" if champion is None else champion.version.label
-        found = validate(agent, trained, incumbent, name, store=store, settings=settings)
+        folders = (market_analyst, risk_manager, portfolio_optimizer, execution)
+        incumbents = incumbents_of(deployed, {folder.agent: folder for folder in folders})
+        past = past_trials(mlflow, agent, trained.run_id)
+        found = validate(agent, trained, incumbents, past, store=store, settings=settings)
         return dg.MaterializeResult(value=found, metadata=validation_metadata(found))
 
     return validation

@@ -95,12 +95,16 @@ class Contest:
 
     @cached_property
     def overfitting(self) -> Overfitting | None:
-        """Of choosing among the trials and the incumbent; None where there are too few periods."""
+        """Of choosing among the trials and the incumbent.
+
+        None where no trial differs from the incumbent, or periods are too few to be cut up.
+        """
         blocks = min(_BLOCKS, self.periods // _BLOCK_PERIODS // 2 * 2)
-        if blocks < 4:
-            return None
         with_incumbent = np.column_stack([np.zeros(self.periods), self.gains])
-        return backtest_overfitting(np.unique(with_incumbent, axis=1), blocks)
+        different = np.unique(with_incumbent, axis=1)
+        if blocks < 4 or different.shape[1] < 2:
+            return None
+        return backtest_overfitting(different, blocks)
 
     @cached_property
     def abilities(self) -> Mapping[str, SuperiorAbility]:
@@ -167,9 +171,12 @@ def _probability(contest: Contest, candidate: int, trials: int = 1) -> float:
 def overfitting_check(contest: Contest) -> Check:
     """Ask whether the trial that is best on half of the time is good on the other half."""
     name, threshold = "probability of overfitting", f"≤ {OVERFITTING}"
-    found = contest.overfitting
-    if found is None or contest.periods < MINIMUM_INSTANTS:
+    if contest.periods < MINIMUM_INSTANTS:
         return _too_short(name, threshold, contest)
+    found = contest.overfitting
+    if found is None:
+        says = "There is nothing to choose from: no trial differs from the incumbent."
+        return check(name, None, threshold, CheckOutcome.INCONCLUSIVE, says)
     count = len(found.logits)
     says = (
         f"The best of one half of the time is below the median in the other half in "

@@ -12,28 +12,23 @@ from adapters.clock import EventClock
 from adapters.metrics import PrometheusMetrics
 from adapters.model_registry.deployed import DeployedModels
 from adapters.time_series import open_time_series
-from agents.market_analyst.proposing import propose
 from agents.market_view import MarketView
-from agents.model import Model
 from agents.model_files import load
 from agents.sentiment.headlines import Headlines
 from agents.sentiment.store import open_reader
-from agents.voting import vote
 from consensus.service import rules_from
 from domain.chain import link, log_hash
 from domain.errors import DataQualityError, ModelRefused
-from domain.market import MarketData
 from domain.messages import encode
-from domain.portfolio import Portfolio
 from domain.ports.ledger import GENESIS, Head, Log
 from domain.ports.time_series import Table
 from domain.settings import Settings
 from domain.streams import partition_of
-from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
+from domain.voting import AgentId, ConsensusResult
 from evaluation import performance
-from evaluation.backtest import Backtest, BacktestResult
+from evaluation.backtest import BacktestResult
 from evaluation.monte_carlo import Spread, bootstrap_paths, outcomes, spread
-from orchestration.replay import market_data
+from evaluation.platform_backtest import NamedModel, backtest_of, market_data
 
 _YEAR = timedelta(days=365)
 #: Paths of the bootstrap, and the mean length of its blocks.
@@ -62,13 +57,6 @@ class BacktestReport:
     decision_log_hash: str
     figures: dict[str, float]
     other_paths: Spread | None
-
-
-@dataclass(frozen=True)
-class _Champion:
-    label: str
-    data_version: str
-    model: Model
 
 
 def run_backtest(
@@ -107,7 +95,17 @@ def run_backtest(
     view.warm_up(stored, told)
     headlines = Headlines(open_reader(settings, PrometheusMetrics()))
     headlines.warm_up(told)
-    result = asyncio.run(_backtest(settings, champions, view, headlines).run(market_data(bars)))
+    backtest = backtest_of(
+        champions,
+        view,
+        clock=EventClock(),
+        metrics=PrometheusMetrics(),
+        limits=settings.trading,
+        serving=settings.serving,
+        rules=rules_from(settings),
+        headlines=headlines,
+    )
+    result = asyncio.run(backtest.run(market_data(bars)))
     return BacktestReport(
         result=result,
         start=bars["timestamp"].min(),  # type: ignore[arg-type]
@@ -121,9 +119,9 @@ def run_backtest(
     )
 
 
-def _champions(settings: Settings) -> dict[AgentId, _Champion]:
+def _champions(settings: Settings) -> dict[AgentId, NamedModel]:
     deployed = DeployedModels.of(settings)
-    champions: dict[AgentId, _Champion] = {}
+    champions: dict[AgentId, NamedModel] = {}
     for agent in AgentId:
         found = deployed.current(agent)
         if found is None:
@@ -132,51 +130,10 @@ def _champions(settings: Settings) -> dict[AgentId, _Champion]:
                 next_step="Train and promote one: `quorum train`.",
             )
         version = found.version
-        champions[agent] = _Champion(version.label, version.data_version, load(found.folder, agent))
+        champions[agent] = NamedModel(
+            load(found.folder, agent), version.label, version.data_version
+        )
     return champions
-
-
-def _backtest(
-    settings: Settings,
-    champions: dict[AgentId, _Champion],
-    view: MarketView,
-    headlines: Headlines,
-) -> Backtest:
-    analyst = champions[AgentId.MARKET_ANALYST]
-
-    def propose_on(bar: MarketData, portfolio: Portfolio) -> TradingProposal | None:
-        return propose(
-            analyst.model,
-            analyst.label,
-            view,
-            bar,
-            portfolio,
-            limits=settings.trading,
-            occurred_at=bar.occurred_at,
-            data_version=analyst.data_version,
-            headlines=headlines,
-        )
-
-    def cast(agent: AgentId, proposal: TradingProposal) -> Vote:
-        champion = champions[agent]
-        return vote(
-            champion.model,
-            champion.label,
-            view,
-            proposal,
-            occurred_at=proposal.occurred_at,
-            limits=settings.trading,
-            serving=settings.serving,
-        )
-
-    return Backtest(
-        propose_on,
-        cast,
-        clock=EventClock(),
-        metrics=PrometheusMetrics(),
-        settings=settings.trading,
-        rules=rules_from(settings),
-    )
 
 
 def _log_hash(decisions: Sequence[ConsensusResult], partitions: int) -> str:

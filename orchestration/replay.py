@@ -12,13 +12,12 @@ from datetime import datetime, timedelta
 import polars as pl
 import structlog
 
-from agents.price_history import price_histories, to_instant
 from domain.identity import derive_id
 from domain.market import MarketData, NewsItem, Tick
-from domain.money import canonical
 from domain.ports.bus import MessageBus
 from domain.streams import Stream, partition_of
 from domain.voting import AgentId
+from evaluation.platform_backtest import market_data
 
 _log = structlog.get_logger(__name__)
 
@@ -34,36 +33,6 @@ STAGES: tuple[tuple[str, Stream], ...] = (
 )
 
 _POLL_SECONDS = 0.001
-
-
-def market_data(bars: pl.DataFrame) -> Iterator[MarketData]:
-    """Yield the bars' messages in order of (timestamp, symbol), with the agents' own numbers.
-
-    Parameters
-    ----------
-    bars
-        Columns symbol, timestamp (UTC, the bar's close), open, high, low, close, volume.
-    """
-    histories = price_histories(bars)
-    rows = ((time, name, row) for name, h in histories.items() for row, time in enumerate(h.times))
-    for time, symbol, row in sorted(rows):
-        moment = to_instant(int(time))
-        identity = derive_id("bar", symbol, moment.isoformat())
-        opening, high, low, close, volume = (
-            canonical(float(column[row])) for column in histories[symbol].prices()
-        )
-        yield MarketData(
-            message_id=identity,
-            correlation_id=identity,
-            occurred_at=moment,
-            symbol=symbol,
-            observed_at=moment,
-            price=close,
-            open=opening,
-            high=max(high, opening, close),
-            low=min(low, opening, close),
-            volume=volume,
-        )
 
 
 def news_items(news: pl.DataFrame) -> Iterator[NewsItem]:

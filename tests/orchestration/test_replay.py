@@ -12,7 +12,8 @@ from agents.market_view import MarketView
 from agents.price_history import price_histories
 from assets.sample_news import sample_news
 from domain.streams import Stream
-from orchestration.replay import Replay, market_data, news_items
+from evaluation.platform_backtest import market_data
+from orchestration.replay import Replay, news_items
 
 NOW = datetime(2012, 9, 4, 20, tzinfo=UTC)
 LATER = NOW + timedelta(days=40)

@@ -1,0 +1,109 @@
+"""The whole platform with given models, on stored bars: live agents, engine and order path."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import polars as pl
+
+from agents.market_analyst.proposing import propose
+from agents.market_view import MarketView
+from agents.model import Model
+from agents.price_history import price_histories, to_instant
+from agents.sentiment.headlines import Headlines
+from agents.voting import vote
+from domain.identity import derive_id
+from domain.market import MarketData
+from domain.money import canonical
+from domain.portfolio import Portfolio
+from domain.ports.clock import Clock
+from domain.ports.metrics import Metrics
+from domain.rules import Rules
+from domain.settings import ServingSettings, TradingSettings
+from domain.voting import AgentId, TradingProposal, Vote
+from evaluation.backtest import Backtest
+
+
+class NamedModel(NamedTuple):
+    """A model, as its votes and proposals name it."""
+
+    model: Model
+    label: str
+    data_version: str = ""
+
+
+def backtest_of(
+    models: Mapping[AgentId, NamedModel],
+    view: MarketView,
+    *,
+    clock: Clock,
+    metrics: Metrics,
+    limits: TradingSettings,
+    serving: ServingSettings,
+    rules: Rules,
+    headlines: Headlines | None = None,
+) -> Backtest:
+    """Return a backtest in which `models` propose and vote.
+
+    Parameters
+    ----------
+    view
+        Warmed up with all bars of the backtest: agents take of it what was known at each bar.
+    """
+    analyst = models[AgentId.MARKET_ANALYST]
+
+    def propose_on(bar: MarketData, portfolio: Portfolio) -> TradingProposal | None:
+        return propose(
+            analyst.model,
+            analyst.label,
+            view,
+            bar,
+            portfolio,
+            limits=limits,
+            occurred_at=bar.occurred_at,
+            data_version=analyst.data_version,
+            headlines=headlines,
+        )
+
+    def cast(agent: AgentId, proposal: TradingProposal) -> Vote:
+        named = models[agent]
+        return vote(
+            named.model,
+            named.label,
+            view,
+            proposal,
+            occurred_at=proposal.occurred_at,
+            limits=limits,
+            serving=serving,
+        )
+
+    return Backtest(propose_on, cast, clock=clock, metrics=metrics, settings=limits, rules=rules)
+
+
+def market_data(bars: pl.DataFrame) -> Iterator[MarketData]:
+    """Yield the bars' messages in order of (timestamp, symbol), with the agents' own numbers.
+
+    Parameters
+    ----------
+    bars
+        Columns symbol, timestamp (UTC, the bar's close), open, high, low, close, volume.
+    """
+    histories = price_histories(bars)
+    rows = ((time, name, row) for name, h in histories.items() for row, time in enumerate(h.times))
+    for time, symbol, row in sorted(rows):
+        moment = to_instant(int(time))
+        identity = derive_id("bar", symbol, moment.isoformat())
+        opening, high, low, close, volume = (
+            canonical(float(column[row])) for column in histories[symbol].prices()
+        )
+        yield MarketData(
+            message_id=identity,
+            correlation_id=identity,
+            occurred_at=moment,
+            symbol=symbol,
+            observed_at=moment,
+            price=close,
+            open=opening,
+            high=max(high, opening, close),
+            low=min(low, opening, close),
+            volume=volume,
+        )
