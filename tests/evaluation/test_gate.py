@@ -80,15 +80,6 @@ def test_calibration_must_not_be_worse():
     assert gate.calibration_check([], [], [], seed=1).outcome is CheckOutcome.INCONCLUSIVE
 
 
-def test_coverage_of_value_at_risk():
-    returns = RNG.normal(0, 0.01, 1_000)
-    honest = gate.coverage_check({"A": returns < -0.01645}, 0.05)
-    boastful = gate.coverage_check({"A": returns < -0.01645, "B": returns < -0.01}, 0.05)
-    assert "Worst is B" in boastful.sentence
-    assert (honest.outcome, boastful.outcome) == (CheckOutcome.PASS, CheckOutcome.FAIL)
-    assert gate.coverage_check({"A": []}, 0.05).outcome is CheckOutcome.INCONCLUSIVE
-
-
 def test_report_is_json_without_nan():
     report = _judge(gate.skill_check([], metric="Brier"), gate.look_ahead_check(0, 9))
     read = json.loads(report.to_json())
