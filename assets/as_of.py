@@ -5,6 +5,7 @@ that making it again gives the same files, whatever came in later.
 """
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -55,15 +56,18 @@ def _as_of_model(agent: AgentId) -> dg.AssetsDefinition:
         known = [store.read(t, end=until + _AHEAD) for t in (Table.BARS, Table.FEATURES)]
         if known[0].filter(known[0]["timestamp"] >= until).height:
             after = validation_metrics(
-                load(made.value.folder, agent),
+                load(Path(made.value.folder), agent),
                 *known,
                 start=until,
                 end=until + _AHEAD,
                 settings=settings.trading,
             )
             measured = losses(agent, after)
-            made.metadata["loss in the quarter after"] = float(measured.mean())
-            made.metadata["days in the quarter after"] = len(measured)
+            after_it = {
+                "loss_in_the_quarter_after": float(measured.mean()),
+                "instants_in_the_quarter_after": len(measured),
+            }
+            return made._replace(metadata={**(made.metadata or {}), **after_it})
         return made
 
     return as_of_model

@@ -43,6 +43,26 @@ class ModelFolder(Record, frozen=True, kw_only=True):
     experiences: int = 0
 
 
+class Search(Record, frozen=True, kw_only=True):
+    """What a search of settings came to.
+
+    Parameters
+    ----------
+    remembered, tried, failed
+        Tries on the same rows that the ledger had before, new ones, and how many of these were
+        refused.
+    best
+        The settings with the least loss on the tuning slice, of all of them.
+    """
+
+    agent: AgentId
+    remembered: int
+    tried: int
+    failed: int
+    best: dict[str, int | float]
+    least_tuning_loss: float | None
+
+
 class Registration(Record, frozen=True, kw_only=True):
     """The registered candidate, the champion that it would follow, and what the gate said."""
 

@@ -197,7 +197,7 @@ def made_again(mlflow: Any, run_id: str, store: TimeSeriesStore) -> "TrainedMode
 
 
 def best_learning(mlflow: Any, agent: AgentId) -> "LearningSettings | None":  # noqa: ANN401
-    """Return the settings of the search's best trial by tuning loss; None before any search."""
+    """Return the settings of the newest search's best trial by tuning loss; None before any."""
     from agents.learning.loop import LearningSettings  # noqa: PLC0415 - imports torch
 
     found = [
@@ -205,6 +205,9 @@ def best_learning(mlflow: Any, agent: AgentId) -> "LearningSettings | None":  # 
     ]
     if not found:
         return None
+    # Losses up to different days can't be compared: the newest search has the word.
+    newest = found[0].data.params["until"]
+    found = [run for run in found if run.data.params["until"] == newest]
     best = min(found, key=lambda run: (run.data.metrics[LEAST_TUNING_LOSS], run.info.run_id))
     recipe = read_artifact(mlflow, best.info.run_id, MANIFEST)
     return msgspec.convert(recipe["learning"], LearningSettings)
@@ -247,7 +250,10 @@ def _keep(folder: Path, trained: "TrainedModel", data_version: str) -> Path:
 
 
 def _version_of(known: Mapping[str, pl.DataFrame]) -> str:
-    content = ";".join(f"{table}:{content_hash(frame)}" for table, frame in sorted(known.items()))
+    # An empty replay buffer says nothing: with and without it the data is the same.
+    content = ";".join(
+        f"{table}:{content_hash(frame)}" for table, frame in sorted(known.items()) if frame.height
+    )
     return sha256(content.encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ import dagster as dg
 
 from assets import (
     ab_testing,
+    as_of,
     data_quality,
     experience,
     features,
@@ -12,6 +13,7 @@ from assets import (
     promotion,
     registration,
     retraining,
+    search,
     training,
     validation,
 )
@@ -26,7 +28,9 @@ STAGES = (
     ingestion,
     data_quality,
     features,
+    search,
     training,
+    as_of,
     validation,
     registration,
     promotion,

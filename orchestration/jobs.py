@@ -67,4 +67,26 @@ retraining = {
     )
     for agent in AgentId
 }
-JOBS = (market_data, models, batch, collect_experiences, sign_tree_heads, *retraining.values())
+walk_forward = dg.define_asset_job(
+    "walk_forward",
+    dg.AssetSelection.groups("walk_forward"),
+    description="The four models as of a day; a backfill over days is a walk-forward.",
+)
+search = {
+    agent: dg.define_asset_job(
+        f"search_{agent}",
+        dg.AssetSelection.assets([agent.value, "search"]),
+        description=f"Search how the {agent}'s network is best fitted.",
+    )
+    for agent in AgentId
+}
+JOBS = (
+    market_data,
+    models,
+    batch,
+    collect_experiences,
+    sign_tree_heads,
+    walk_forward,
+    *retraining.values(),
+    *search.values(),
+)

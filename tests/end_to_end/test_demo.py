@@ -240,4 +240,5 @@ def test_dagster_knows_both_runs_and_every_asset(demo):
     of_others = {(agent, stage) for agent in AgentId for stage in retraining} - {
         (AgentId.MARKET_ANALYST, stage) for stage in retraining
     }
+    of_others |= {(agent, stage) for agent in AgentId for stage in ("as_of_model", "search")}
     assert {tuple(key.path) for key in set(keys) - made} == of_others

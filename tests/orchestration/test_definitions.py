@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("asset_graph.json")
 HEAVY = {
     "torch",
+    "optuna",
     "mlflow",
     "dagster_mlflow",
     "pandas",
@@ -101,6 +102,8 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
         "collect_experiences",
         "sign_tree_heads",
         "retrain_execution",
+        "walk_forward",
+        "search_execution",
     } <= jobs
 
 
