@@ -39,6 +39,7 @@ BENCHMARKS = (
     "sentiment",
     "learning",
     "planted_worlds",
+    "gate",
 )
 
 _PAGE = Path(__file__).parent.parent / "docs" / "benchmarks.md"
