@@ -1,6 +1,7 @@
 """Registration: the classic policy becomes version 1 and champion; a candidate, challenger."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from msgspec.structs import replace
@@ -9,6 +10,7 @@ from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.records import ModelFolder, Registration
 from assets.succession import point, promote, reconcile
+from assets.trials import keep_card
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
 from domain.settings import Settings
@@ -21,6 +23,17 @@ TASKS = {
     AgentId.RISK_MANAGER: "Forecasts the variance of returns, and value at risk from it.",
     AgentId.PORTFOLIO_OPTIMIZER: "Chooses target weights that grow wealth after costs.",
     AgentId.EXECUTION: "Forecasts the next day's volume and range, and costs from them.",
+}
+
+
+#: What each agent's model must not be used for, or is known to be bad at.
+LIMITS = {
+    AgentId.MARKET_ANALYST: (
+        "Whether a trade earns in five days is a coin flip, nearly: its chances stay near a half.",
+    ),
+    AgentId.RISK_MANAGER: ("Its value at risk is of one day and one symbol, from a normal law.",),
+    AgentId.PORTFOLIO_OPTIMIZER: ("It chooses among the symbols that it learned from.",),
+    AgentId.EXECUTION: ("It knows daily volume, not its course within the day.",),
 }
 
 
@@ -66,6 +79,7 @@ def challenge(
         status = accepted if verdict.accepted else registered
         registry.set_status(version.agent_type, version.version, status)
         point(registry, version.agent_type, Alias.CHALLENGER, version.version)
+    card = _write_card(version, candidate, verdict, cards)
     record = Registration(
         agent=version.agent_type,
         version=version.version,
@@ -82,7 +96,7 @@ def challenge(
             "version": version.version,
             "label": version.label,
             "champion": champion.label,
-            "card": dg.MetadataValue.path(_write_card(version, candidate, verdict, cards)),
+            "card": dg.MetadataValue.path(card),
             "files": version.model_artifacts,
             "data_version": version.data_version,
             "mlflow_run": version.run_id,
@@ -103,7 +117,9 @@ def _write_card(
             "kind": candidate.kind,
             "data before": candidate.until,
             "MLflow run": candidate.run_id,
+            "replay buffer": f"{candidate.experiences} transitions beside history",
         },
+        limits=LIMITS[version.agent_type],
     )
     return write_card(card, cards / version.agent_type / str(version.version))[0]
 
@@ -132,9 +148,12 @@ def _registration_asset(agent: AgentId) -> dg.AssetsDefinition:
         settings: dg.ResourceParam[Settings],
         registry: dg.ResourceParam[ModelRegistry],
         deployed: dg.ResourceParam[DeployedModels],
+        mlflow: dg.ResourceParam[Any],
     ) -> dg.MaterializeResult:
         champion = ensure_champion(registry, deployed, classic)
-        return challenge(registry, trained, champion, verdict, settings.home / "model_cards")
+        made = challenge(registry, trained, champion, verdict, settings.home / "model_cards")
+        keep_card(mlflow, trained.run_id, made)
+        return made
 
     return registration
 

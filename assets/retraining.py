@@ -13,7 +13,7 @@ from assets.ingestion import bars, news
 from assets.records import ModelFolder
 from assets.registration import challenge
 from assets.training import CODE_VERSION, learn
-from assets.trials import past_trials
+from assets.trials import keep_card, past_trials
 from domain.errors import DataQualityError, ModelRefused
 from domain.ports.model_registry import ModelRegistry
 from domain.ports.model_source import DeployedModel
@@ -121,7 +121,9 @@ def _challenger(agent: AgentId) -> dg.AssetsDefinition:
         past = past_trials(mlflow, agent, retrained.run_id)
         verdict = validate(agent, retrained, incumbents, past, store=store, settings=settings)
         cards = settings.home / "model_cards"
-        return challenge(registry, retrained, champion.version, verdict, cards)
+        made = challenge(registry, retrained, champion.version, verdict, cards)
+        keep_card(mlflow, retrained.run_id, made)
+        return made
 
     return challenger
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from traceback import clear_frames
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import dagster as dg
+
 from assets.metadata import line_picture
 from domain.voting import AgentId
 
@@ -146,6 +148,14 @@ def trials_of(mlflow: Any, agent: AgentId, kind: str = "") -> "list[Run]":  # no
     """Return an agent's trials, the newest first, whatever became of them."""
     wanted = f"tags.`{_AGENT}` = '{agent}'"
     return _runs(mlflow, wanted + (f" and tags.`{_KIND}` = '{kind}'" if kind else ""))
+
+
+def keep_card(mlflow: Any, run_id: str, made: dg.MaterializeResult) -> None:  # noqa: ANN401
+    """Put the model card that a registration names into the trial's run too."""
+    card = (made.metadata or {}).get("card")
+    if isinstance(card, dg.PathMetadataValue):
+        folder = Path(str(card.path)).parent
+        mlflow.tracking_client.log_artifacts(run_id, str(folder), "model_card")
 
 
 def read_artifact(mlflow: Any, run_id: str, name: str) -> Any:  # noqa: ANN401
