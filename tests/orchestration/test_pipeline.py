@@ -314,6 +314,12 @@ def test_retraining_learns_from_the_first_quarter_and_is_tested_on_the_rest(copi
     assert comparison.champion == before
     assert comparison.challenger == promotion.candidate
     assert promotion.reason
+    learned_from = {
+        run.data.params["kind"]: int(run.data.params["rows_experiences"])
+        for run in mlflow_runs(settings)
+        if run.data.params.get("agent") == ANALYST
+    }
+    assert learned_from == {"classic": 0, "trained": 0, "retrained": proposals // 4}
     assert promotion.champion == (promotion.candidate if promotion.promoted else before)
     deployed = DeployedModels.of(settings).current(ANALYST)
     assert deployed.version.label == promotion.champion

@@ -98,7 +98,8 @@ def test_learning_starts_from_the_classic_policy_and_keeps_the_best(
     assert best <= start.tuning
     assert learned.model.specification.architecture == "residual"
     assert learned.model.specification.trained_until == until
-    assert set(learned.rows) == {"training", "tuning", "validation"}
+    assert set(learned.rows) == {"training", "tuning", "validation", "experiences"}
+    assert learned.rows["experiences"] == 0
     assert all(np.isfinite(value) for value in learned.metrics.values())
 
 
