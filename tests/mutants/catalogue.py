@@ -291,6 +291,13 @@ MUTANTS = (
         (SIMULATION,),
     ),
     Mutant(
+        "what a predecessor marked late is not known to be on the bus",
+        "consensus/relay.py",
+        "            await self.mark()\n        # The writer before may have",
+        "            await self.mark()\n        return\n        # The writer before may have",
+        (RELAY + "test_what_the_writer_before_marked_late_is_published_again_too",),
+    ),
+    Mutant(
         "what the bus lost stays lost",
         "consensus/relay.py",
         "        while items := await recorder.patiently(partial(page, after)):\n",
