@@ -141,7 +141,7 @@ class LateMark(MemoryLedger):
 
     late = ()
 
-    async def mark_published(self, lease, items):
+    async def mark_published(self, lease, items):  # noqa: ARG002 - the port's
         self.late = items  # held up on its way
 
     async def outbox_heads(self, *place):

@@ -10,6 +10,7 @@ RELAY = "tests/consensus/test_relay.py::"
 LEDGER = "tests/adapters/test_ledger.py::"
 POSTGRES = "tests/adapters/test_ledger_postgres.py::"
 BUS = "tests/adapters/bus/test_conformance.py::"
+BACKUP = "tests/orchestration/test_backup.py::"
 GATEWAY = "tests/trading/test_gateway.py::"
 VENUE = "tests/trading/test_paper_venue.py::"
 SIMULATION = (
@@ -296,6 +297,20 @@ MUTANTS = (
         "            await self.mark()\n        # The writer before may have",
         "            await self.mark()\n        return\n        # The writer before may have",
         (RELAY + "test_what_the_writer_before_marked_late_is_published_again_too",),
+    ),
+    Mutant(
+        "a gateway that starts does not read what follows its snapshot",
+        "trading/handler.py",
+        "            self._since_snapshot += 1\n",
+        "            gateway = self._new_gateway()\n",
+        ("tests/trading/test_handler.py::test_a_restart_anywhere_records_the_same_bytes[3-4]",),
+    ),
+    Mutant(
+        "an archive of orders forgets what the archive before it ended with",
+        "orchestration/archive.py",
+        "    book = OrderBook(limits) if before is None else",
+        "    book = OrderBook(limits) if True else",
+        (BACKUP + "test_the_gateway_goes_on_where_its_archived_months_ended",),
     ),
     Mutant(
         "what the bus lost stays lost",
