@@ -5,6 +5,7 @@ from dataclasses import dataclass
 RULE = "tests/consensus/test_rule.py::"
 ENGINE = "tests/consensus/test_engine.py::"
 DECISIONS = "tests/consensus/test_decisions.py::"
+REPLAYED = "tests/consensus/test_replayed_messages.py::"
 REVIEW = "tests/consensus/test_review.py::"
 RELAY = "tests/consensus/test_relay.py::"
 LEDGER = "tests/adapters/test_ledger.py::"
@@ -404,6 +405,20 @@ MUTANTS = (
         "if seal is None or key is None or not fits(seal, body, key.secret):",
         "if seal is None or key is None:",
         (DECISIONS + "test_garbage_under_a_seal_of_other_bytes_is_nobody_s",),
+    ),
+    Mutant(
+        "garbage that somebody sends again is held against its agent again",
+        "consensus/authenticity.py",
+        'derive_id("refused", sha256(delivery.data).hexdigest())',
+        'derive_id("refused", delivery.stream, delivery.position)',
+        (REPLAYED + "test_garbage_under_its_agent_s_seal_is_held_against_it_once",),
+    ),
+    Mutant(
+        "an old tick that somebody sends again turns time back",
+        "consensus/decisions.py",
+        "        if self._clock is None or before is None or tick.occurred_at >= before:\n",
+        "        if True:\n",
+        (REPLAYED + "test_a_tick_of_the_past_turns_no_time_back",),
     ),
     Mutant(
         "a round that another partition decided is never found",

@@ -14,7 +14,13 @@ from domain.errors import RecordIncomplete
 from domain.experience import Experience
 from domain.market import MarketData, Tick
 from domain.messages import decode
-from domain.orders import ExecutionReport, OrderStatus, OrderUpdated, TradingState
+from domain.orders import (
+    ExecutionReport,
+    OrderStatus,
+    OrderUpdated,
+    TradingState,
+    TradingStateChanged,
+)
 from domain.orders import TradingStateRequested as Requested
 from domain.portfolio import PortfolioUpdated
 from domain.ports.ledger import Log
@@ -230,6 +236,29 @@ async def test_the_trading_state_outlives_the_process(make, plane):
         assert handler.gateway.book.trading_state is TradingState.HALTED
     (update,) = await plane.told(Stream.ORDERS, OrderUpdated)
     assert update.denial.control == "trading_state"
+
+
+@pytest.mark.parametrize("between", [1, 10_000])
+async def test_what_was_asked_before_a_halt_does_not_end_it_when_it_comes_again(
+    make, plane, between
+):
+    def asked(name, state):
+        return Requested(
+            message_id=name,
+            correlation_id=name,
+            occurred_at=make.at(0),
+            state=state,
+            actor="ada",
+            reason="drill",
+        )
+
+    resume = asked("resume", TradingState.ACTIVE)
+    async with plane.gateway(between=between):
+        await plane.send(Stream.TRADING_STATE, resume, asked("halt", TradingState.HALTED), resume)
+    async with plane.gateway(between=between) as handler:
+        await plane.send(Stream.TRADING_STATE, resume)
+        assert handler.gateway.book.trading_state is TradingState.HALTED
+    assert len(await plane.told(Stream.ORDERS, TradingStateChanged)) == 2
 
 
 async def test_what_is_not_for_the_gateway_becomes_a_dead_letter(make, plane):
