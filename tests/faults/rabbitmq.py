@@ -1,4 +1,4 @@
-"""SIGKILLs under load with RabbitMQ as the bus; `make faults` runs it, for its node starts slowly."""
+"""SIGKILLs under load with RabbitMQ as the bus; for `make faults`, since its node starts slowly."""
 
 import json
 import sys
