@@ -89,6 +89,7 @@ class Plane:
     def kill(self, name: str) -> None:
         """End a process or a server as by SIGKILL, and start it again."""
         if self._rabbitmq is not None and name == RABBITMQ:
+            self._rabbitmq.settle()  # a queue that it has not noted yet would not come back
             self._rabbitmq.kill()
             self._rabbitmq.start()
         elif name in SERVERS:
