@@ -22,6 +22,7 @@ BENCHMARKS = (
     "consensus_throughput",
     "consensus_sustained",
     "consensus_failover",
+    "consensus_scale",
     "buses",
     "record_size",
     "vote_latency",

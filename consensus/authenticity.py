@@ -7,6 +7,7 @@ refused here never enters the journal, and one that was let in is replayed witho
 import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import msgspec
@@ -110,7 +111,8 @@ class Authenticity:
         agent = self.author(delivery)
         if agent is None or agent not in AGENTS:
             return None
-        identity = derive_id("refused", delivery.stream, delivery.partition, delivery.position)
+        # Of the bytes alone: they are held against their agent once, however often they come.
+        identity = derive_id("refused", sha256(delivery.data).hexdigest())
         return VoteRefused(
             message_id=identity,
             correlation_id=identity,

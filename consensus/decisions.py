@@ -17,7 +17,7 @@ from consensus.rule import AGENTS
 from domain.breaker import BreakerChanged, BreakerState
 from domain.errors import RecordIncomplete
 from domain.identity import derive_id
-from domain.market import TimeObserved
+from domain.market import Tick, TimeObserved
 from domain.messages import Message, decode, encode
 from domain.metrics import Metric
 from domain.ports.bus import Delivery
@@ -51,7 +51,8 @@ class DecisionHandler:
         What the settings say. Where the log was written under others so far, the change is its
         next event.
     clock
-        Tells whether a backlog is too old to be decided on; without one only ticks do.
+        Tells whether a backlog is too old to be decided on, and whether a tick is an old one that
+        came again; without one only ticks tell the time.
     authenticity
         Judges what comes off the bus; None takes it as it comes (a simulation).
     """
@@ -127,6 +128,9 @@ class DecisionHandler:
         for delivery, message in (*self._own(batch), *batch):
             if isinstance(message, TradingProposal) and await self._decided(message, events):
                 ignored.append(Ignored(message=message, reason="duplicate"))
+                continue
+            if isinstance(message, Tick) and self._is_of_the_past(message):
+                ignored.append(Ignored(message=message, reason="from_the_past"))
                 continue
             inputs.append(_as_heard(delivery, message))
             if isinstance(message, TradingProposal):
@@ -243,6 +247,16 @@ class DecisionHandler:
             self._metrics.count(Metric.VOTES_AGREED, count, agent=agent, agreed=told)
         self._metrics.gauge(Metric.OPEN_ROUNDS, len(self.engine.state.rounds))
         self._show_breakers()
+
+    def _is_of_the_past(self, tick: Tick) -> bool:
+        """Whether a tick would turn logical time back to what this process's clock denies.
+
+        A standby whose clock lags, or that mends time after one whose clock was ahead, may.
+        """
+        before = self.engine.state.now
+        if self._clock is None or before is None or tick.occurred_at >= before:
+            return False
+        return abs(self._clock.now() - tick.occurred_at) > self._rules.vote_time_to_live / 2
 
     def _show_breakers(self) -> None:
         for agent in AGENTS:

@@ -203,7 +203,8 @@ class Engine:
         return ()
 
     def _refused(self, refused: VoteRefused) -> Sequence[Event]:
-        ignored = Ignored(message=refused, reason=refused.reason)
+        known = refused.message_id in self.state.garbage
+        ignored = Ignored(message=refused, reason="duplicate" if known else refused.reason)
         if refused.agent_id not in _AGENTS:
             return [ignored]
         moment = self.state.now or refused.occurred_at

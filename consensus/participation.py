@@ -12,6 +12,7 @@ from domain.identity import derive_id
 from domain.voting import TradingProposal, Vote, VoteRefused
 
 _CLOSED = Breaker()
+_MOST_GARBAGE = 10_000
 
 
 class Participation:
@@ -82,7 +83,12 @@ class Participation:
         return self._set(vote.agent_id, after, vote, moment)
 
     def sent_garbage(self, vote: Vote | VoteRefused, moment: datetime) -> Sequence[BreakerChanged]:
-        """Take in a vote of an agent that says what can't be."""
+        """Take in a vote of an agent that says what can't be; whoever sends it again, once."""
+        if vote.message_id in self._state.garbage:
+            return []
+        self._state.garbage[vote.message_id] = None
+        if len(self._state.garbage) > _MOST_GARBAGE:
+            del self._state.garbage[next(iter(self._state.garbage))]
         before = self._state.breakers.get(vote.agent_id, _CLOSED)
         after = before.sent_garbage(vote.proposal_id, moment, self._rules)
         return self._set(vote.agent_id, after, vote, moment)

@@ -12,7 +12,7 @@ from consensus.recorder import Recorder
 from domain.errors import MessagesLost
 from domain.metrics import Metric
 from domain.ports.bus import MessageBus
-from domain.ports.ledger import OutboxItem
+from domain.ports.ledger import OutboxHead, OutboxItem
 from domain.ports.metrics import Metrics
 from domain.streams import Stream
 
@@ -57,12 +57,24 @@ class Relay:
             self._recorder.log,
             self._recorder.partition,
         )
-        heads = await self._recorder.patiently(lambda: ledger.outbox_heads(log, partition))
-        self._held = {(head.stream, head.partition): head.published for head in heads}
+        await self._learn_published()
         await self.restore()
         while rest := await self._recorder.patiently(lambda: ledger.unpublished(log, partition)):
             await self.publish(rest)
             await self.mark()
+        # The writer before may have written down meanwhile what it published last.
+        await self._learn_published()
+
+    async def _learn_published(self) -> None:
+        for head in await self._heads():
+            place = head.stream, head.partition
+            self._held[place] = max(self._held.get(place, 0), head.published)
+
+    async def _heads(self) -> Sequence[OutboxHead]:
+        recorder = self._recorder
+        return await recorder.patiently(
+            lambda: recorder.ledger.outbox_heads(recorder.log, recorder.partition)
+        )
 
     async def publish(self, items: Sequence[OutboxItem]) -> None:
         """Publish items, in order for each partition of each stream."""
@@ -115,10 +127,9 @@ class Relay:
     async def _publish_from_record(self, place: _Place, until: int) -> None:
         stream, partition = place
         recorder = self._recorder
-        heads = await recorder.patiently(
-            lambda: recorder.ledger.outbox_heads(recorder.log, recorder.partition)
+        needed_after = next(
+            h.needed_after for h in await self._heads() if (h.stream, h.partition) == place
         )
-        needed_after = next(h.needed_after for h in heads if (h.stream, h.partition) == place)
         latest = await self._latest(place)
         after = min(needed_after, latest) if latest else needed_after
         self._held[place] = latest

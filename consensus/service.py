@@ -8,7 +8,7 @@ another process writes its partition. While the log can't be written the process
 import asyncio
 import gc
 import sys
-from collections.abc import AsyncGenerator, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from functools import partial
@@ -32,7 +32,7 @@ from consensus.letters import LetterIntake
 from consensus.processor import Processor
 from consensus.retries import keep_running, until_first_ends
 from domain.breaker import BreakerRules
-from domain.errors import EnvironmentProblem
+from domain.errors import ConfigurationError, EnvironmentProblem
 from domain.identity import derive_id
 from domain.market import Tick
 from domain.producers import Producer
@@ -97,6 +97,7 @@ class ConsensusService:
             ),
         )
         self._processors: dict[int, Processor] = {}
+        self._own = owned(settings)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve health and decide until `stop` is set; a fault in one partition ends them all.
@@ -117,8 +118,7 @@ class ConsensusService:
         if self._settings.clock == "system":
             beside.append(self._tell_time())
         work = [
-            keep_running(partial(self._open_processor, partition), stop)
-            for partition in range(self._settings.partitions)
+            keep_running(partial(self._open_processor, partition), stop) for partition in self._own
         ]
         work.append(keep_running(self._open_letter_intake, stop))
         await until_first_ends(_together(work), *beside)
@@ -127,7 +127,7 @@ class ConsensusService:
         """Return why nothing is decided; empty when all is well."""
         return [
             f"partition {partition}: recovering, standing by, or the record is away"
-            for partition in range(self._settings.partitions)
+            for partition in self._own
             if not ((processor := self._processors.get(partition)) and processor.ready)
         ]
 
@@ -195,7 +195,7 @@ class ConsensusService:
 
     async def _keep_house(self) -> None:
         settings = self._settings
-        sources = [(s, p) for p in range(settings.partitions) for s in STREAMS]
+        sources = [(s, p) for p in self._own for s in STREAMS]
         bus = open_bus(settings)
         try:
             await Housekeeping(
@@ -208,6 +208,24 @@ class ConsensusService:
             ).run()
         finally:
             await bus.close()
+
+
+def owned(settings: Settings) -> Sequence[int]:
+    """Return the partitions that this process decides.
+
+    Raises
+    ------
+    ConfigurationError
+        If the settings name one that there is not.
+    """
+    every = range(settings.partitions)
+    named = settings.consensus.own_partitions
+    if unknown := [partition for partition in named if partition not in every]:
+        raise ConfigurationError(
+            f"There is no partition {unknown[0]}: there are {settings.partitions}, from 0 on.",
+            next_step="Correct QUORUM_CONSENSUS__OWN_PARTITIONS, or QUORUM_PARTITIONS everywhere.",
+        )
+    return sorted(set(named)) or every
 
 
 async def _together(work: Iterable[Coroutine[Any, Any, None]]) -> None:

@@ -35,6 +35,8 @@ class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         The agents that a remembered round ended without, so that their late votes are known.
     breakers
         Of the agents that are not beyond all doubt.
+    garbage
+        The last votes that were held against their agents, by id, so that none is twice.
     announced
         Events so far that are of no proposal's, which numbers them.
     forgotten_until
@@ -49,5 +51,6 @@ class State(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     decided: dict[str, datetime] = {}
     absent: dict[str, list[str]] = {}
     breakers: dict[str, Breaker] = {}
+    garbage: dict[str, None] = {}
     announced: int = 0
     forgotten_until: datetime | None = None

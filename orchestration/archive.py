@@ -1,4 +1,4 @@
-"""Moving old months of the decisions log out of the database, where they can still be checked."""
+"""Moving old months of a log out of the database, where they can still be checked."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -8,7 +8,7 @@ import psycopg
 
 from adapters.files import sync
 from adapters.ledger import migrate
-from adapters.ledger.months import LOG, Months
+from adapters.ledger.months import Months
 from adapters.ledger.reading import Record, Trees, snapshot
 from adapters.profile import connected
 from adapters.record_key import private_key
@@ -18,11 +18,13 @@ from consensus.tree_heads import SignedHead
 from domain.errors import EnvironmentProblem, InvalidValue, RecordDamaged
 from domain.merkle import Range
 from domain.messages import Value
-from domain.ports.ledger import Head
+from domain.ports.ledger import Head, Log
 from domain.settings import Settings
 from orchestration.audit import audit_export, head_beside, write_export
 from orchestration.projections import bring_up_to_date
 from orchestration.tree_heads import checked_heads, signed_head
+from trading.book import OrderBook
+from trading.handler import LOG_PARTITION
 
 _DECEMBER = 12
 
@@ -35,11 +37,12 @@ class Archived(Value, frozen=True, kw_only=True):
     dropped: tuple[str, ...]
 
 
-def archive(settings: Settings, month: str, folder: Path) -> Archived:
-    """Write the decisions log up to and including a month to an export, check it, and drop it.
+def archive(settings: Settings, month: str, folder: Path, log: Log = Log.DECISIONS) -> Archived:
+    """Write a log up to and including a month to an export, check it, and drop it.
 
-    What is left goes on from an anchor: the hash of the last archived event, and the subtrees of
-    the archived ones. The ids of archived decisions stay, so they are still decided once.
+    What is left goes on from an anchor: the hash of the last archived event, the subtrees of the
+    archived ones, and of the orders log what its events have come to: portfolio, orders, market.
+    The ids of archived events stay, so each is still recorded once.
 
     Parameters
     ----------
@@ -58,7 +61,7 @@ def archive(settings: Settings, month: str, folder: Path) -> Archived:
         If the record, or the written file, does not pass its check; nothing is dropped then.
     """
     until = _end_of(month)
-    file = folder / f"{LOG}-until-{month}.jsonl.gz"
+    file = folder / f"{log}-until-{month}.jsonl.gz"
     if file.exists():
         raise InvalidValue(f"{file} exists already.", next_step="Name another folder.")
     folder.mkdir(parents=True, exist_ok=True)
@@ -74,11 +77,11 @@ def archive(settings: Settings, month: str, folder: Path) -> Archived:
             )
         with snapshot(url, as_owner=True) as connection:
             head = signed_head(settings, connection)
-            months = Months(connection, until)
+            months = Months(connection, log, until)
             months.detach_outbox()
-            heads = _heads(connection, _ends(months, month))
-            sound = _sound(connection, until, heads, [*kept, head])
-            entries = Record(connection).entries(LOG, before=until)
+            heads = _heads(connection, log, _ends(months, log, month))
+            sound = _sound(connection, log, until, heads, [*kept, head])
+            entries = Record(connection).entries(log, before=until)
             written = write_export(connection, head, file, entries, sound.heads)
             for path in (file, head_beside(file), folder):
                 sync(path)
@@ -90,28 +93,44 @@ def archive(settings: Settings, month: str, folder: Path) -> Archived:
                     next_step="Archive to another disk.",
                 )
             trees = Trees(connection)
+            state = _orders_state(connection, settings, until) if log is Log.ORDERS else None
             for end in sound.heads:
                 subtrees = trees.tree(end.log, end.partition, Range(0, end.sequence)).subtrees
-                months.anchor(end, subtrees, file.name)
+                months.anchor(end, subtrees, file.name, state)
             dropped = months.drop()
     return Archived(file=str(file), events=written, dropped=tuple(dropped))
 
 
+def _orders_state(connection: psycopg.Connection, settings: Settings, until: datetime) -> bytes:
+    """Return what the gateway knows behind the last event that is to leave.
+
+    The gateway's own snapshot is not asked: this one follows from events that were just checked.
+    """
+    record = Record(connection)
+    before = record.archived_state(Log.ORDERS, LOG_PARTITION)
+    limits = settings.trading
+    book = OrderBook(limits) if before is None else OrderBook.from_bytes(before, limits)
+    for entry in record.entries(Log.ORDERS, before=until):
+        book.apply(entry.message)
+    return book.to_bytes()
+
+
 def _sound(
     connection: psycopg.Connection,
+    log: Log,
     until: datetime,
     heads: Sequence[Head],
     kept: Sequence[SignedHead],
 ) -> Audit:
     """Return what checking the part that is to leave found, if all is well with it."""
     ends = {head.partition: head.sequence for head in heads}
-    trees = [tree for head in kept for tree in head.statement.trees if tree.log == LOG]
+    trees = [tree for head in kept for tree in head.statement.trees if tree.log == log]
     record = Record(connection)
     found = verify(
-        record.entries(LOG, before=until),
+        record.entries(log, before=until),
         [tree for tree in trees if tree.sequence <= ends.get(tree.partition, 0)],
         ends=heads,
-        anchors=[a for a in record.anchors() if a.log == LOG and a.partition in ends],
+        anchors=[a for a in record.anchors() if a.log == log and a.partition in ends],
     )
     for first in found.findings:
         raise RecordDamaged(
@@ -137,12 +156,12 @@ def _end_of(month: str) -> datetime:
     return until
 
 
-def _ends(months: Months, month: str) -> dict[int, int]:
+def _ends(months: Months, log: Log, month: str) -> dict[int, int]:
     """Return partition → the last event to archive, if all of them may go."""
     ends = months.ends()
     if not ends:
         raise InvalidValue(
-            f"No decision recorded up to {month} is in the database.", next_step="Nothing."
+            f"Nothing of the {log} log up to {month} is in the database.", next_step="Nothing."
         )
     if later := months.later_before(ends):
         raise InvalidValue(
@@ -153,7 +172,7 @@ def _ends(months: Months, month: str) -> dict[int, int]:
     return ends
 
 
-def _heads(connection: psycopg.Connection, ends: dict[int, int]) -> list[Head]:
+def _heads(connection: psycopg.Connection, log: Log, ends: dict[int, int]) -> list[Head]:
     rows = connection.execute(
         """
         SELECT partition, sequence, hash FROM ledger.events
@@ -161,6 +180,6 @@ def _heads(connection: psycopg.Connection, ends: dict[int, int]) -> list[Head]:
             USING (partition, sequence)
         WHERE log = %s
         """,
-        (list(ends), list(ends.values()), LOG),
+        (list(ends), list(ends.values()), log),
     )
-    return [Head(log=LOG, partition=p, sequence=n, hash=h) for p, n, h in rows]
+    return [Head(log=log, partition=p, sequence=n, hash=h) for p, n, h in rows]

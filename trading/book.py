@@ -5,7 +5,11 @@ back after a crash is what was there before it.
 """
 
 from collections.abc import Collection
+from datetime import datetime
 from decimal import Decimal
+from typing import Self
+
+import msgspec
 
 from domain.errors import QuorumError
 from domain.experience import Experience
@@ -24,14 +28,32 @@ from domain.portfolio import PortfolioUpdated
 from domain.settings import TradingSettings
 from domain.voting import ConsensusResult
 from trading.controls.context import reservation
-from trading.experience import ExperienceBook
-from trading.market import Market
+from trading.experience import ExperienceBook, ExperiencesState
+from trading.market import Market, MarketState
 from trading.order_state import OrderState
-from trading.portfolio import PortfolioLedger
+from trading.portfolio import PortfolioLedger, PortfolioState
 
 
 class UnexplainedExecution(QuorumError):
     """A venue reports a fill of an order that was never sent from here."""
+
+
+class BookState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that an `OrderBook` knows; orders in the order in which they came.
+
+    A field that is added needs a default, so that what an older release wrote can be read.
+    """
+
+    market: MarketState
+    portfolio: PortfolioState
+    experiences: ExperiencesState
+    orders: dict[str, OrderState]
+    open: dict[str, list[str]]
+    walks: dict[str, str]
+    taken: list[str]
+    trading_state: TradingState
+    high_water_mark: Decimal
+    last_event: datetime | None
 
 
 class OrderBook:
@@ -51,9 +73,56 @@ class OrderBook:
         self.orders: dict[str, OrderState] = {}
         self.trading_state = TradingState.ACTIVE
         self.high_water_mark = self.ledger.equity
+        self.last_event: datetime | None = None
+        """The latest moment of which an event was applied."""
         self._open: dict[str, dict[str, OrderState]] = {}
         self._walks: dict[str, str] = {}
         self._taken: set[str] = set()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, settings: TradingSettings) -> Self:
+        """Return the book that `to_bytes` was asked of.
+
+        Raises
+        ------
+        msgspec.ValidationError
+            If another release wrote the bytes, and this one can't read them.
+        """
+        state = msgspec.json.decode(data, type=BookState)
+        book = cls(settings)
+        book.market = Market.of(state.market)
+        book.ledger = PortfolioLedger.of(state.portfolio)
+        book.experiences = ExperienceBook.of(state.experiences, settings)
+        book.orders = dict(state.orders)
+        book.trading_state = state.trading_state
+        book.high_water_mark = state.high_water_mark
+        book.last_event = state.last_event
+        book._open = {s: {name: book.orders[name] for name in n} for s, n in state.open.items()}
+        book._walks = dict(state.walks)
+        book._taken = set(state.taken)
+        return book
+
+    def to_bytes(self) -> bytes:
+        """Return all that is known; books of equal state give equal bytes."""
+        state = BookState(
+            market=self.market.state(),
+            portfolio=self.ledger.state(),
+            experiences=self.experiences.state(),
+            orders=self.orders,
+            open={symbol: list(orders) for symbol, orders in self._open.items()},
+            walks=self._walks,
+            taken=sorted(self._taken),
+            trading_state=self.trading_state,
+            high_water_mark=self.high_water_mark,
+            last_event=self.last_event,
+        )
+        # Order of insertion is part of the state, so dictionaries are kept as they are.
+        return msgspec.json.Encoder(decimal_format="string").encode(state)
+
+    @property
+    def remembered(self) -> int:
+        """How many decisions and orders are remembered, which is what the bytes grow with."""
+        return len(self._taken) + len(self.orders)
 
     def apply(self, event: Message) -> None:
         """Take one event in; events of other kinds change nothing.
@@ -65,6 +134,7 @@ class OrderBook:
         trading.order_state.IllegalTransition, trading.order_state.Overfill
             If an order's events contradict each other.
         """
+        self.last_event = max(self.last_event or event.occurred_at, event.occurred_at)
         match event:
             case MarketData():
                 self.experiences.observe(event, self.market)

@@ -25,6 +25,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import isfinite
+from typing import Self
+
+import msgspec
 
 from domain.experience import Experience
 from domain.identity import derive_id
@@ -87,6 +90,13 @@ class _Pending:
         return EXACT.divide(self.paid, notional)
 
 
+class ExperiencesState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that an `ExperienceBook` knows: what waits, by symbol and proposal, and what is built."""
+
+    pending: dict[str, dict[str, _Pending]]
+    built: list[str]
+
+
 class ExperienceBook:
     """Decisions that wait for their horizon (bars are counted per symbol).
 
@@ -100,6 +110,18 @@ class ExperienceBook:
         self._settings = settings
         self._pending: dict[str, dict[str, _Pending]] = {}
         self._built: set[str] = set()
+
+    @classmethod
+    def of(cls, state: ExperiencesState, settings: TradingSettings) -> Self:
+        """Return the book that `state` was asked of."""
+        book = cls(settings)
+        book._pending = dict(state.pending)
+        book._built = set(state.built)
+        return book
+
+    def state(self) -> ExperiencesState:
+        """Return all that it knows."""
+        return ExperiencesState(self._pending, sorted(self._built))
 
     def open(self, decision: ConsensusResult) -> None:
         """Wait for the horizon of a decision; a later decision on the same proposal replaces it."""

@@ -70,6 +70,13 @@ class Gateway:
         """The portfolio now."""
         return self.book.ledger.snapshot()
 
+    def resume(self, book: OrderBook) -> None:
+        """Go on from a state that was kept."""
+        self.book = book
+        if book.last_event is not None:
+            self._clock.observe(book.last_event)
+        self._show_state()
+
     def recover(self, events: Iterable[Message]) -> None:
         """Rebuild the state from recorded events, oldest first."""
         for event in events:

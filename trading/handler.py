@@ -1,13 +1,18 @@
 """The gateway's side of the exactly-once processor: messages in, recorded order events out.
 
 The log "orders" holds what was taken in (bars without their indicators, decisions) and what it
-caused. It is the only memory: recovery folds it, and brings the paper venue back from it.
+caused. It is the only memory: recovery folds it, from the newest snapshot on, and brings the paper
+venue back from it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
+import msgspec
+import structlog
+
 from consensus.authenticity import Authenticity
 from consensus.handler import Batch, Effects, dead_letter
+from domain.errors import RecordIncomplete
 from domain.experience import Experience
 from domain.market import MarketData
 from domain.messages import Message
@@ -20,12 +25,13 @@ from domain.orders import (
 from domain.portfolio import PortfolioUpdated
 from domain.ports.broker import Broker
 from domain.ports.clock import Clock
-from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
+from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing, Recorded
 from domain.ports.metrics import Metrics
 from domain.refusals import Refusal
 from domain.settings import Settings
 from domain.streams import Stream, partition_of
 from domain.voting import ConsensusResult
+from trading.book import OrderBook
 from trading.gateway import Gateway
 from trading.paper_venue import PaperVenue
 
@@ -38,6 +44,8 @@ _STREAMS: Mapping[type[Message], Stream] = {
     Experience: Stream.EXPERIENCES,
 }
 _PAGE = 1000
+_EVENTS_BETWEEN_SNAPSHOTS = 10_000
+_log = structlog.get_logger(__name__)
 
 #: One portfolio has one writer, whatever the number of stream partitions.
 LOG_PARTITION = 0
@@ -69,8 +77,12 @@ class GatewayHandler:
         metrics: Metrics,
         settings: Settings,
         authenticity: Authenticity | None = None,
+        *,
+        events_between_snapshots: int = _EVENTS_BETWEEN_SNAPSHOTS,
     ) -> None:
         self._authenticity = authenticity
+        self._between = events_between_snapshots
+        self._since_snapshot = 0
         self._venue = venue
         self._clock = clock
         self._metrics = metrics
@@ -78,10 +90,19 @@ class GatewayHandler:
         self.gateway = self._new_gateway()
 
     async def recover(self, ledger: Ledger) -> None:
-        """Forget everything and fold the log again."""
-        gateway = self._new_gateway()
-        async for event in _recorded(ledger):
-            gateway.recover((event,))
+        """Forget everything and fold the log again, from the newest snapshot on."""
+        gateway, after = self._new_gateway(), 0
+        snapshot = await ledger.snapshot(self.log, LOG_PARTITION)
+        if snapshot is not None:
+            try:
+                gateway.resume(OrderBook.from_bytes(snapshot.data, self._settings.trading))
+                after = snapshot.sequence
+            except msgspec.ValidationError as problem:
+                _log.warning("a snapshot of another release: read all orders", problem=str(problem))
+        self._since_snapshot = 0
+        async for entry in _recorded(ledger, after):
+            gateway.recover((entry.message,))
+            self._since_snapshot += 1
         if isinstance(self._venue, PaperVenue):
             book = gateway.book
             self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
@@ -111,6 +132,7 @@ class GatewayHandler:
             outbox=tuple(outbox),
             dead_letters=tuple(letters),
             ignored=tuple(ignored),
+            snapshot=self._snapshot(len(events)),
         )
 
     async def committed(self, effects: Effects) -> Effects | None:  # noqa: ARG002 - what is unsent counts
@@ -120,6 +142,14 @@ class GatewayHandler:
         for event in events:
             outbox += self._outgoing(event, (event,))
         return Effects(events=tuple(events), outbox=tuple(outbox)) if events else None
+
+    def _snapshot(self, events: int) -> bytes | None:
+        self._since_snapshot += events
+        # It holds all that is remembered, so it is written the more seldom the more that is.
+        if self._since_snapshot < max(self._between, self.gateway.book.remembered):
+            return None
+        self._since_snapshot = 0
+        return self.gateway.book.to_bytes()
 
     def _new_gateway(self) -> Gateway:
         return Gateway(self._venue, self._clock, self._metrics, self._settings.trading)
@@ -161,10 +191,21 @@ def _symbol(message: Message) -> str:
             return ""
 
 
-async def _recorded(ledger: Ledger) -> AsyncIterator[Message]:
-    """Yield the log's events, oldest first."""
-    after = 0
+async def _recorded(ledger: Ledger, after: int) -> AsyncIterator[Recorded]:
+    """Yield the log's events behind `after`, oldest first.
+
+    Raises
+    ------
+    RecordIncomplete
+        If the first of them are not there.
+    """
     while page := await ledger.events(Log.ORDERS, LOG_PARTITION, after=after, limit=_PAGE):
-        for recorded in page:
-            yield recorded.message
+        if page[0].sequence != after + 1:
+            raise RecordIncomplete(
+                f"The orders log has event {page[0].sequence} where {after + 1} should follow.",
+                kept="Nothing was traded on a state that can't be known.",
+                next_step="Start the release that archived the months before, or restore a backup.",
+            )
+        for entry in page:
+            yield entry
         after = page[-1].sequence

@@ -7,6 +7,8 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Self
 
+import msgspec
+
 from domain.market import MarketData
 from domain.money import EXACT, ZERO, canonical
 
@@ -44,6 +46,13 @@ def _total(values: Iterable[Decimal]) -> Decimal:
     return total
 
 
+class MarketState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """All that a `Market` knows, by symbol."""
+
+    last: dict[str, MarketData] = {}
+    closes: dict[str, tuple[Decimal, ...]] = {}
+
+
 class Market:
     """The last bar and the recent closes of every symbol seen."""
 
@@ -74,6 +83,18 @@ class Market:
     def volatility(self, symbol: str) -> Decimal:
         """Return `volatility` of the symbol's recent closes (fraction per bar)."""
         return volatility(self._closes.get(symbol, ()))
+
+    @classmethod
+    def of(cls, state: MarketState) -> Self:
+        """Return the market that `state` was asked of."""
+        market = cls()
+        market._last = dict(state.last)
+        market._closes = {s: deque(closes, maxlen=WINDOW) for s, closes in state.closes.items()}
+        return market
+
+    def state(self) -> MarketState:
+        """Return all that it knows."""
+        return MarketState(self._last, {s: tuple(closes) for s, closes in self._closes.items()})
 
     def copy(self) -> Self:
         """Return an independent copy."""

@@ -13,6 +13,9 @@ rounded and would lose the second equality; the average is derived where it is s
 from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Self
+
+import msgspec
 
 from domain.errors import InvalidValue
 from domain.money import EXACT, ZERO, canonical, notional, ratio
@@ -53,6 +56,18 @@ class Holding:
         self.cost = _add(_subtract(self.cost, closed_cost), _subtract(amount, closed_amount))
 
 
+class PortfolioState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All that a `PortfolioLedger` knows."""
+
+    starting_cash: Decimal
+    cash: Decimal
+    fees: Decimal
+    holdings: dict[str, Holding]
+    marks: dict[str, Decimal]
+    reserved: dict[str, Decimal]
+    executions: list[str]
+
+
 class PortfolioLedger:
     """Cash, holdings, marks and reserved cash (USD; quantities in shares).
 
@@ -70,6 +85,29 @@ class PortfolioLedger:
         self._marks: dict[str, Decimal] = {}
         self._reserved: dict[str, Decimal] = {}
         self._executions: set[str] = set()
+
+    @classmethod
+    def of(cls, state: PortfolioState) -> Self:
+        """Return the ledger that `state` was asked of."""
+        ledger = cls(state.starting_cash)
+        ledger.cash, ledger.fees = state.cash, state.fees
+        ledger._holdings = dict(state.holdings)
+        ledger._marks = dict(state.marks)
+        ledger._reserved = dict(state.reserved)
+        ledger._executions = set(state.executions)
+        return ledger
+
+    def state(self) -> PortfolioState:
+        """Return all that it knows."""
+        return PortfolioState(
+            starting_cash=self.starting_cash,
+            cash=self.cash,
+            fees=self.fees,
+            holdings=self._holdings,
+            marks=self._marks,
+            reserved=self._reserved,
+            executions=sorted(self._executions),
+        )
 
     def apply(self, report: ExecutionReport) -> bool:
         """Book a fill; returns False, and changes nothing, if it was booked before."""

@@ -105,7 +105,9 @@ class MemoryLedger:
             for number, d in enumerate(commit.inputs, len(held.inputs) + 1)
         ]
         if commit.snapshot is not None:
-            held.snapshot = Snapshot(inputs=len(held.inputs), data=commit.snapshot)
+            held.snapshot = Snapshot(
+                inputs=len(held.inputs), sequence=len(held.events), data=commit.snapshot
+            )
         held.ignored += commit.ignored
         for letter in commit.dead_letters:
             key = lease.log, letter.stream, letter.partition, letter.position

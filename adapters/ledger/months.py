@@ -1,4 +1,4 @@
-"""The months of the decisions log: which can leave the database, and letting one go."""
+"""The months of a log: which can leave the database, and letting one go."""
 
 from datetime import UTC, datetime
 
@@ -8,36 +8,35 @@ from psycopg import sql
 from domain.merkle import Subtree
 from domain.ports.ledger import Log, TreeHead
 
-LOG = Log.DECISIONS
-"""The log whose months stand apart: no process reads it from its beginning when it starts."""
-
-_EVENTS = "events_decisions"
 _JOURNAL = "input_blocks"
 
 
 class Months:
-    """The months of a ledger, in one transaction with the owner's privileges.
+    """The months of a log, in one transaction with the owner's privileges.
 
     Parameters
     ----------
     connection
         In a transaction.
+    log
+        Whose months; those of the journal go with the log of decisions.
     until
         The first instant (UTC) that is not archived: the beginning of a month.
     """
 
-    def __init__(self, connection: psycopg.Connection, until: datetime) -> None:
+    def __init__(self, connection: psycopg.Connection, log: Log, until: datetime) -> None:
         self._connection = connection
+        self._log = log
         self._until = until
 
     def ends(self) -> dict[int, int]:
         """Return partition → the last event to archive, where there is any."""
         rows = self._connection.execute(
             """
-            SELECT partition, max(sequence) FROM ledger.events_decisions
-            WHERE recorded_at < %s GROUP BY partition ORDER BY partition
+            SELECT partition, max(sequence) FROM ledger.events
+            WHERE log = %s AND recorded_at < %s GROUP BY partition ORDER BY partition
             """,
-            (self._until,),
+            (self._log, self._until),
         )
         return dict(rows.fetchall())
 
@@ -45,12 +44,12 @@ class Months:
         """Return how many events, recorded later, stand before these ends (the clock went back)."""
         row = self._connection.execute(
             """
-            SELECT count(*) FROM ledger.events_decisions AS e
+            SELECT count(*) FROM ledger.events AS e
             JOIN unnest(%s::integer[], %s::bigint[]) AS ends (partition, sequence)
                 ON e.partition = ends.partition AND e.sequence <= ends.sequence
-            WHERE e.recorded_at >= %s
+            WHERE e.log = %s AND e.recorded_at >= %s
             """,
-            (list(ends), list(ends.values()), self._until),
+            (list(ends), list(ends.values()), self._log, self._until),
         ).fetchone()
         return row[0] if row else 0
 
@@ -59,19 +58,22 @@ class Months:
         self._connection.execute(
             """
             UPDATE ledger.outbox AS o SET data = e.data, event_sequence = NULL
-            FROM ledger.events_decisions AS e
+            FROM ledger.events AS e
             WHERE o.log = e.log AND o.partition = e.partition AND o.event_sequence = e.sequence
-                AND e.recorded_at < %s
+                AND e.log = %s AND e.recorded_at < %s
             """,
-            (self._until,),
+            (self._log, self._until),
         )
 
-    def anchor(self, head: TreeHead, subtrees: tuple[Subtree, ...], archive: str) -> None:
-        """Remember where a partition's archive ends."""
+    def anchor(
+        self, head: TreeHead, subtrees: tuple[Subtree, ...], archive: str, state: bytes | None
+    ) -> None:
+        """Remember where a partition's archive ends, and what the log's writer knows there."""
         self._connection.execute(
             """
-            INSERT INTO ledger.anchors (log, partition, sequence, hash, levels, hashes, archive)
-            VALUES (%s, %s, %s, %s, %s, %s, %s)
+            INSERT INTO ledger.anchors
+                (log, partition, sequence, hash, levels, hashes, archive, state)
+            VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
             """,
             (
                 head.log,
@@ -81,6 +83,7 @@ class Months:
                 [subtree.level for subtree in subtrees],
                 [subtree.hash for subtree in subtrees],
                 archive,
+                state,
             ),
         )
 
@@ -89,12 +92,14 @@ class Months:
 
         Returns the names of the dropped tables.
         """
-        dropped = [name for name in self._months(_EVENTS) if self._drop(_EVENTS, name)]
-        return dropped + [
-            name
-            for name in self._months(_JOURNAL)
-            if not self._is_needed(name) and self._drop(_JOURNAL, name)
-        ]
+        events = f"events_{self._log}"
+        gone = dict.fromkeys(self._months(events), events)
+        if self._log is Log.DECISIONS:
+            blocks = [name for name in self._months(_JOURNAL) if not self._is_needed(name)]
+            gone |= dict.fromkeys(blocks, _JOURNAL)
+        for name, parent in gone.items():
+            self._drop(parent, name)
+        return list(gone)
 
     def _months(self, parent: str) -> list[str]:
         """Return the partitions of a table that lie before the end, oldest first."""
@@ -121,11 +126,10 @@ class Months:
         ).format(sql.Identifier(name))
         return self._connection.execute(query).fetchone() != (False,)
 
-    def _drop(self, parent: str, name: str) -> bool:
+    def _drop(self, parent: str, name: str) -> None:
         self._connection.execute(
             sql.SQL("ALTER TABLE ledger.{} DETACH PARTITION ledger.{}").format(
                 sql.Identifier(parent), sql.Identifier(name)
             )
         )
         self._connection.execute(sql.SQL("DROP TABLE ledger.{}").format(sql.Identifier(name)))
-        return True

@@ -215,10 +215,16 @@ class PostgresLedger:
     async def snapshot(self, log: str, partition: int) -> Snapshot | None:
         """See `Ledger.snapshot`."""
         rows = await self._read(
-            "SELECT inputs, data FROM ledger.snapshots WHERE log = %s AND partition = %s",
-            (log, partition),
+            """
+            SELECT inputs, sequence, data FROM ledger.snapshots WHERE log = %s AND partition = %s
+            UNION ALL
+            SELECT 0, sequence, state FROM ledger.anchors
+            WHERE log = %s AND partition = %s AND state IS NOT NULL
+            ORDER BY sequence DESC LIMIT 1
+            """,
+            (log, partition, log, partition),
         )
-        return Snapshot(inputs=rows[0][0], data=rows[0][1]) if rows else None
+        return next((Snapshot(inputs=i, sequence=n, data=d) for i, n, d in rows), None)
 
     async def heads(self, log: str) -> Sequence[Head]:
         """See `Ledger.heads`."""

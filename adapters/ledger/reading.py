@@ -80,6 +80,17 @@ class Record:
             for log, partition, sequence, digest, levels, hashes in rows
         ]
 
+    def archived_state(self, log: str, partition: int) -> bytes | None:
+        """Return what a log's writer knew where its archive ends, if that was kept."""
+        row = self._connection.execute(
+            """
+            SELECT state FROM ledger.anchors WHERE log = %s AND partition = %s
+            ORDER BY sequence DESC LIMIT 1
+            """,
+            (log, partition),
+        ).fetchone()
+        return row[0] if row else None
+
     def entries(
         self, log: str | None = None, *, before: datetime | None = None
     ) -> Iterator[Recorded]:

@@ -21,8 +21,10 @@ INPUTS = """inputs AS (
     INSERT INTO ledger.input_blocks (log, partition, first, last, data) VALUES (%s, %s, %s, %s, %b)
 )"""
 SNAPSHOT = """snapshot AS (
-    INSERT INTO ledger.snapshots (log, partition, inputs, data) VALUES (%s, %s, %s, %b)
-    ON CONFLICT (log, partition) DO UPDATE SET inputs = excluded.inputs, data = excluded.data
+    INSERT INTO ledger.snapshots (log, partition, inputs, sequence, data)
+    VALUES (%s, %s, %s, %s, %b)
+    ON CONFLICT (log, partition) DO UPDATE
+    SET inputs = excluded.inputs, sequence = excluded.sequence, data = excluded.data
 )"""
 OUTBOX = """outbox AS (
     INSERT INTO ledger.outbox

@@ -192,7 +192,7 @@ class Writer:
         if commit.inputs:
             written.append((parts.INPUTS, (*own, self._inputs + 1, inputs, pack(commit.inputs))))
         if commit.snapshot is not None:
-            written.append((parts.SNAPSHOT, (*own, inputs, commit.snapshot)))
+            written.append((parts.SNAPSHOT, (*own, inputs, sequence, commit.snapshot)))
         marks = {(i.stream, i.partition): i.sequence for i in commit.published}
         written += self._forget(marks)
         if items:

@@ -122,9 +122,17 @@ class Input(Value, frozen=True, kw_only=True):
 
 
 class Snapshot(Value, frozen=True, kw_only=True):
-    """A handler's state after `inputs` journalled inputs, in the handler's own bytes."""
+    """A handler's state, in the handler's own bytes.
+
+    Parameters
+    ----------
+    inputs, sequence
+        After so many journalled inputs, and so many events of its log. A snapshot that was made
+        for an archive knows only the latter.
+    """
 
     inputs: int
+    sequence: int = 0
     data: bytes
 
 

@@ -72,6 +72,11 @@ class ConsensusSettings(SettingsGroup):
     batch_messages: int = Field(
         default=1_024, ge=1, description="Messages that one ledger transaction takes in at most."
     )
+    own_partitions: tuple[int, ...] = Field(
+        default=(),
+        description="Partitions that this process decides, or stands by for; empty: all of them. "
+        "Workers that share the work each name some.",
+    )
 
 
 class BusSettings(SettingsGroup):

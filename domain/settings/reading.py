@@ -1,5 +1,6 @@
 """Read the settings from the environment, and write them into a child's."""
 
+import json
 import os
 from difflib import get_close_matches
 
@@ -73,4 +74,6 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
+    if isinstance(value, tuple):
+        return json.dumps(value)
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)

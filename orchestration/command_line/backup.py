@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from domain.ports.ledger import Log
 from domain.settings import load_settings
 from orchestration.command_line.application import Json, app, audit
 from orchestration.command_line.audit import PublicKey, public_key
@@ -43,12 +44,13 @@ def archive(
     month: Annotated[str, typer.Argument(help="The last month to archive, as 2026-10.")],
     folder: Annotated[Path, typer.Argument(file_okay=False, help="Where to write it.")],
     *,
+    log: Annotated[Log, typer.Option(help="Which log.")] = Log.DECISIONS,
     as_json: Json = False,
 ) -> None:
-    """Move old months of the decisions log to a checked export, and out of the database."""
+    """Move old months of a log to a checked export, and out of the database."""
     from orchestration.archive import archive as move  # noqa: PLC0415
 
-    moved = move(load_settings(), month, folder.absolute())
+    moved = move(load_settings(), month, folder.absolute(), log)
     dropped = ", ".join(moved.dropped)
     _tell({"file": moved.file, "events": moved.events, "dropped": dropped}, as_json=as_json)
 

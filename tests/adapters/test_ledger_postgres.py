@@ -147,7 +147,7 @@ def journal(connection: psycopg.Connection, version: str, number: int, data: byt
     )
 
 
-@pytest.mark.parametrize("version", [f"{n:04}" for n in range(1, 9)])
+@pytest.mark.parametrize("version", [f"{n:04}" for n in range(1, 10)])
 async def test_data_of_an_earlier_release_is_kept(empty_database: str, version: str):
     migrate_to(empty_database, version)
     data = [encode(tick(second)) for second in range(3)]
@@ -216,7 +216,7 @@ async def test_what_is_recorded_stands_in_its_month(ledger_url: str):
         months = connection.execute(
             "SELECT to_char(now() AT TIME ZONE 'UTC', '_YYYY_MM')"
         ).fetchone()
-        assert found == [(f"ledger.events_{kind}{months[0]}",) for kind in ("decisions", "other")]
+        assert found == [(f"ledger.events_{kind}{months[0]}",) for kind in ("decisions", "orders")]
         assert connection.execute(MONTHS).fetchone() == (MONTHS_AHEAD + 1,)
 
 

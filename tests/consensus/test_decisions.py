@@ -449,21 +449,30 @@ async def test_garbage_is_counted_against_the_agent_whose_seal_it_bears_and_nobo
     keys = {key_id(secret): Key(producer, secret) for producer, secret in secrets.items()}
     ring = SimpleNamespace(find=keys.get)
     forger = b"nobody's".ljust(32)
-    data = seal(said, secrets[Producer(sealed_by)] if sealed_by else forger)
     limit = DEFAULTS.breaker.refused_votes
+    secret = secrets[Producer(sealed_by)] if sealed_by else forger
+    # So many that differ: the same one is held against nobody twice.
+    garbage = [seal(_another(said, number), secret) for number in range(limit)]
     async with desk.consensus(clock=Clock(at(0)), authenticity=Authenticity(ring)) as handler:
-        for _ in range(limit):
+        for data in garbage:
             await desk.bus.publish_raw(Stream.VOTES, 0, data)
     changes = [e for e in await desk.recorded() if isinstance(e, BreakerChanged)]
     cut_off = [(e.agent_id, e.after, e.cause) for e in changes]
     assert cut_off == ([(sealed_by, BreakerState.OPEN, Cause.GARBAGE)] if sealed_by else [])
     letters = await desk.ledger.dead_letters()
-    assert [(d.data, d.reason) for d in letters] == [(data, reason)] * limit
+    assert [(d.data, d.reason) for d in letters] == [(data, reason) for data in garbage]
     told = [i.message for i in await desk.ledger.ignored(Log.DECISIONS, 0)]
     assert len(told) == (limit if sealed_by else 0)
     cards = [card for m in told for card in from_ignored(Ignored(message=m, reason=reason))]
     assert [(c.agent_id, c.ignored) for c in cards] == [(sealed_by, {reason: 1})] * len(told)
     assert (await rebuilt(desk.ledger)).to_bytes() == handler.engine.to_bytes()
+
+
+def _another(said: bytes, number: int) -> bytes:
+    """Return garbage of the same kind in other bytes."""
+    if b"measured" in said:
+        return said.replace(b"measured", b"measured" + b"a" * number)
+    return said[:1] + b" " * number + said[1:] if said[:1] == b"{" else said + b"a" * number
 
 
 async def test_garbage_under_a_seal_of_other_bytes_is_nobody_s():

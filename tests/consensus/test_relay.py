@@ -136,6 +136,34 @@ async def test_a_loss_while_nothing_happens_is_noticed_by_looking(broker):
             await asyncio.sleep(0)
 
 
+class LateMark(MemoryLedger):
+    """The writer before writes down what it published last after its successor has asked."""
+
+    late = ()
+
+    async def mark_published(self, lease, items):  # noqa: ARG002 - the port's
+        self.late = items  # held up on its way
+
+    async def outbox_heads(self, *place):
+        heads = await super().outbox_heads(*place)
+        self._mark(self.late)
+        return heads
+
+
+async def test_what_the_writer_before_marked_late_is_published_again_too(broker):
+    ledger, bus = LateMark(), MemoryBus(broker)
+    await run(broker, ledger, "a", "b")
+    assert [item.sequence for item in ledger.late] == [2]
+    await downstream_has(ledger, 1)
+    async with processing(bus, ledger, Recording()):
+        await send(bus, "quiet")
+        await finished(bus)  # it has resumed
+        broker.lose_everything()
+        await send(bus, "c")
+        await finished(bus)
+        assert await published(bus) == ["b", "c"]
+
+
 async def test_a_server_that_came_back_with_an_old_file_gets_the_rest(broker):
     ledger, bus = MemoryLedger(), MemoryBus(broker)
     await run(broker, ledger, "a", "b", "c")

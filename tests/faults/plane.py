@@ -19,10 +19,12 @@ from adapters.processes.identity import ProcessIdentity
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
 from domain.settings import Settings, as_environment
+from tests.rabbitmq_server import RabbitServer
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = ("consensus-a", "consensus-b", "gateway-a", "gateway-b", "voter")
 SERVERS = ("valkey", "postgres")
+RABBITMQ = "rabbitmq"
 
 _MODULES = {
     "consensus": "consensus.service",
@@ -52,13 +54,22 @@ class Plane:
         Running servers.
     settings
         Connected to them.
+    rabbitmq
+        The bus, where it is not Valkey.
     """
 
-    def __init__(self, home: Path, servers: EmbeddedServers, settings: Settings) -> None:
+    def __init__(
+        self,
+        home: Path,
+        servers: EmbeddedServers,
+        settings: Settings,
+        rabbitmq: RabbitServer | None = None,
+    ) -> None:
         self.home = home
         self.settings = settings
         self.kills: dict[str, int] = {}
         self._servers = servers
+        self._rabbitmq = rabbitmq
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self, *names: str, settings: Settings | None = None) -> None:
@@ -77,7 +88,11 @@ class Plane:
 
     def kill(self, name: str) -> None:
         """End a process or a server as by SIGKILL, and start it again."""
-        if name in SERVERS:
+        if self._rabbitmq is not None and name == RABBITMQ:
+            self._rabbitmq.settle()  # a queue that it has not noted yet would not come back
+            self._rabbitmq.kill()
+            self._rabbitmq.start()
+        elif name in SERVERS:
             self.kill_server(name)
             self._servers.ensure()
         else:
@@ -169,23 +184,23 @@ class Plane:
 
 
 @contextmanager
-def plane(folder: Path | None = None) -> Generator[Plane]:
+def plane(folder: Path | None = None, *, rabbitmq: RabbitServer | None = None) -> Generator[Plane]:
     """Run servers of their own for the block; nothing of it is left afterwards."""
     folder = folder or Path(tempfile.mkdtemp(prefix="quorum-faults-", dir="/tmp"))
     folder.mkdir(exist_ok=True)
     folder.chmod(0o711)
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
-        servers = EmbeddedServers(folder)
+        servers = EmbeddedServers(folder, SERVERS[1:] if rabbitmq else SERVERS)
         endpoints = stack.enter_context(servers)
         migrate(endpoints.ledger_url)
         connected = Settings(
             home=folder,
-            bus_url=endpoints.bus_url,
+            bus_url=rabbitmq.url if rabbitmq else endpoints.bus_url,
             ledger_url=SecretStr(endpoints.ledger_url),
             keys_folder=folder / "keys",
             partitions=2,
         )
-        made = Plane(folder, servers, connected)
+        made = Plane(folder, servers, connected, rabbitmq)
         stack.callback(made.end_all)
         yield made

@@ -8,11 +8,12 @@ import os
 import random
 import sys
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from tests.faults.load import Load
-from tests.faults.plane import PROCESSES, SERVERS, plane
+from tests.faults.plane import PROCESSES, SERVERS, Plane, plane
 from tests.faults.verdict import examine, projections_equal, settle
 
 KILLS = int(os.environ.get("FAULTS_KILLS", "8"))
@@ -33,13 +34,20 @@ def running():
 
 
 def test_killed_anywhere_nothing_is_lost_doubled_or_out_of_order(running, capsys):
+    report = killed_under_load(running, (*PROCESSES, *PROCESSES, *SERVERS), KILLS)
+    with capsys.disabled():
+        sys.stdout.write(f"\n{json.dumps(report)}\n")
+
+
+def killed_under_load(running: Plane, victims: Sequence[str], kills: int) -> dict[str, object]:
+    """Kill one of `victims` after the other, examine what is on record, and return the report."""
     chance = random.Random(SEED)
     load = Load(running.settings, f"kills {SEED}", rate=_RATE)
     load.start()
     began = time.monotonic()
-    for _ in range(KILLS):
+    for _ in range(kills):
         time.sleep(chance.uniform(0, _LONGEST_PAUSE))
-        running.kill(chance.choice((*PROCESSES, *PROCESSES, *SERVERS)))
+        running.kill(chance.choice(victims))
         running.revive()
         if chance.random() < _LET_COME_BACK:
             running.wait()
@@ -48,7 +56,7 @@ def test_killed_anywhere_nothing_is_lost_doubled_or_out_of_order(running, capsys
     logs = settle(running, load)
     examine(logs, load.sent)
     projected = projections_equal(running.settings)
-    report = {
+    return {
         "seed": SEED,
         "kills": dict(sorted(running.kills.items())),
         "seconds": round(time.monotonic() - began),
@@ -60,5 +68,3 @@ def test_killed_anywhere_nothing_is_lost_doubled_or_out_of_order(running, capsys
         "lost": 0,
         "doubled": 0,
     }
-    with capsys.disabled():
-        sys.stdout.write(f"\n{json.dumps(report)}\n")

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 RULE = "tests/consensus/test_rule.py::"
 ENGINE = "tests/consensus/test_engine.py::"
 DECISIONS = "tests/consensus/test_decisions.py::"
+REPLAYED = "tests/consensus/test_replayed_messages.py::"
 REVIEW = "tests/consensus/test_review.py::"
 RELAY = "tests/consensus/test_relay.py::"
 LEDGER = "tests/adapters/test_ledger.py::"
 POSTGRES = "tests/adapters/test_ledger_postgres.py::"
 BUS = "tests/adapters/bus/test_conformance.py::"
+BACKUP = "tests/orchestration/test_backup.py::"
 GATEWAY = "tests/trading/test_gateway.py::"
 VENUE = "tests/trading/test_paper_venue.py::"
 SIMULATION = (
@@ -291,6 +293,27 @@ MUTANTS = (
         (SIMULATION,),
     ),
     Mutant(
+        "what a predecessor marked late is not known to be on the bus",
+        "consensus/relay.py",
+        "            await self.mark()\n        # The writer before may have",
+        "            await self.mark()\n        return\n        # The writer before may have",
+        (RELAY + "test_what_the_writer_before_marked_late_is_published_again_too",),
+    ),
+    Mutant(
+        "a gateway that starts does not read what follows its snapshot",
+        "trading/handler.py",
+        "            self._since_snapshot += 1\n",
+        "            gateway = self._new_gateway()\n",
+        ("tests/trading/test_handler.py::test_a_restart_anywhere_records_the_same_bytes[3-4]",),
+    ),
+    Mutant(
+        "an archive of orders forgets what the archive before it ended with",
+        "orchestration/archive.py",
+        "    book = OrderBook(limits) if before is None else",
+        "    book = OrderBook(limits) if True else",
+        (BACKUP + "test_the_gateway_goes_on_where_its_archived_months_ended",),
+    ),
+    Mutant(
         "what the bus lost stays lost",
         "consensus/relay.py",
         "        while items := await recorder.patiently(partial(page, after)):\n",
@@ -382,6 +405,20 @@ MUTANTS = (
         "if seal is None or key is None or not fits(seal, body, key.secret):",
         "if seal is None or key is None:",
         (DECISIONS + "test_garbage_under_a_seal_of_other_bytes_is_nobody_s",),
+    ),
+    Mutant(
+        "garbage that somebody sends again is held against its agent again",
+        "consensus/authenticity.py",
+        'derive_id("refused", sha256(delivery.data).hexdigest())',
+        'derive_id("refused", delivery.stream, delivery.position)',
+        (REPLAYED + "test_garbage_under_its_agent_s_seal_is_held_against_it_once",),
+    ),
+    Mutant(
+        "an old tick that somebody sends again turns time back",
+        "consensus/decisions.py",
+        "        if self._clock is None or before is None or tick.occurred_at >= before:\n",
+        "        if True:\n",
+        (REPLAYED + "test_a_tick_of_the_past_turns_no_time_back",),
     ),
     Mutant(
         "a round that another partition decided is never found",

@@ -84,7 +84,7 @@ class Forger:
                 swapped = f"UPDATE ledger.events SET sequence = %(at)s * 2 + 1 - sequence {here}"
                 statement = f"{swapped} IN (%(at)s, %(at)s + 1)"
                 drop = "ALTER TABLE ledger.events_{} DROP CONSTRAINT events_{}_pkey"
-                for part in ("decisions", "other"):
+                for part in ("decisions", "orders"):
                     self.execute(drop.format(part, part))
                 self.execute(statement, at=at)
             case "inserted":

@@ -2,28 +2,35 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
 import psycopg
 import pytest
 
+from adapters.clock import EventClock
 from adapters.ledger import PostgresLedger, migrate
 from adapters.ledger.copying import filled_tables
+from adapters.metrics import PrometheusMetrics
 from adapters.record_key import private_key
 from consensus.signatures import public_key_of
 from domain.errors import ConfigurationError, InvalidValue, RecordDamaged, SequenceConflict
+from domain.messages import Message
 from domain.ports.bus import Delivery
 from domain.ports.ledger import Commit, DeadLetter, Log, Outgoing
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
+from domain.voting import Action, Outcome
 from orchestration.archive import archive
 from orchestration.audit import audit_export, audit_record
 from orchestration.backup import back_up, restore
 from orchestration.command_line.application import run
 from orchestration.tree_heads import kept_heads, prove, prove_growth, sign_head
 from tests.builders import tick
+from tests.trading.lives import events_of
+from trading.handler import GatewayHandler
+from trading.paper_venue import PaperVenue
 
 Commits = Callable[..., None]
 
@@ -239,7 +246,7 @@ def age(settings: Settings, months: int) -> str:
             (months,),
         ).fetchone()
         assert row
-        for parent in ("events_decisions", "events_other", "input_blocks"):
+        for parent in ("events_decisions", "events_orders", "input_blocks"):
             connection.execute(
                 "SELECT ledger.make_month(%s::regclass, to_date(%s, 'YYYY-MM'))",
                 (f"ledger.{parent}", row[0]),
@@ -295,6 +302,63 @@ def test_archived_months_can_still_be_checked_and_are_decided_once(
     assert "event 1601 was truncated" in capsys.readouterr().err
 
 
+async def record_orders(url: str, events: Sequence[Message]) -> None:
+    ledger = PostgresLedger(url)
+    lease = await ledger.acquire(Log.ORDERS, 0)
+    try:
+        await ledger.commit(lease, Commit(expected_sequence=lease.sequence, events=tuple(events)))
+    finally:
+        await ledger.close()
+
+
+async def recovered(url: str) -> tuple[int, bytes]:
+    """Return where the newest snapshot stands, and what a gateway knows that starts now."""
+    ledger, settings = PostgresLedger(url), Settings()
+    venue = PaperVenue(settings.trading)
+    handler = GatewayHandler(venue, EventClock(), PrometheusMetrics(), settings)
+    await handler.recover(ledger)
+    snapshot = await ledger.snapshot(Log.ORDERS, 0)
+    return snapshot.sequence if snapshot else 0, handler.gateway.book.to_bytes()
+
+
+def test_the_gateway_goes_on_where_its_archived_months_ended(platform, tmp_path: Path, capsys):
+    here = platform("here")
+    url, folder = url_of(here), tmp_path / "archive"
+    steps: list[tuple] = [("bar", symbol, 100) for symbol in ("IBM", "MSFT")]
+    for day in range(8):
+        steps += [("decision", "IBM", Action.BUY, Outcome.EXECUTE, 400, 3)]
+        steps += [("bar", "IBM", 100 + day), ("bar", "MSFT", 100 - day)]
+    gateway, events = asyncio.run(events_of(steps))
+    first, second = len(events) // 3, 2 * len(events) // 3
+    asyncio.run(record_orders(url, events[:first]))
+    oldest = age(here, 3)
+    asyncio.run(record_orders(url, events[first:second]))
+    asyncio.run(append(url, 1))
+    middle = age(here, 2)
+    asyncio.run(record_orders(url, events[second:]))
+    before = hashes(here)
+    state = gateway.book.to_bytes()
+    assert asyncio.run(recovered(url)) == (0, state)
+
+    for month, archived in ((oldest, first), (middle, second)):
+        moved = archive(here, month, folder, Log.ORDERS)
+        assert audit_export(Path(moved.file), key_of(here)).sound
+        assert asyncio.run(recovered(url)) == (archived, state)
+        assert hashes(here) == before  # of all that was ever recorded
+    # The decisions of those months are where they were, and the rest is the orders log's own.
+    audits = audit_record(here)
+    assert {log: (a.sound, a.events) for log, a in audits.items()} == {
+        "decisions": (True, 1),
+        "orders": (True, len(events) - second),
+    }
+    with pytest.raises(SequenceConflict):  # what is archived is still recorded only once
+        asyncio.run(record_orders(url, events[:1]))
+    assert run(["audit", "verify"]) == 0
+    assert run(["projections", "rebuild"]) == 0
+    assert run(["audit", "archive", middle, str(tmp_path / "other"), "--log", "orders"]) == 2
+    assert f"Nothing of the orders log up to {middle}" in capsys.readouterr().err
+
+
 def test_an_archive_that_was_tampered_with_is_found(platform, tmp_path: Path):
     here = platform("here")
     asyncio.run(append(url_of(here), *range(20)))
@@ -318,7 +382,7 @@ def test_what_is_still_needed_stays(platform, tmp_path: Path):
         archive(here, "2999-12", folder)
     asyncio.run(append(url_of(here), *range(5)))
     month = age(here, 1)
-    with pytest.raises(InvalidValue, match="No decision recorded up to 2000-01"):
+    with pytest.raises(InvalidValue, match="Nothing of the decisions log up to 2000-01"):
         archive(here, "2000-01", folder)
     with psycopg.connect(address(url_of(here))) as connection:
         connection.execute("UPDATE ledger.outbox_heads SET published = 3")

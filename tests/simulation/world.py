@@ -309,7 +309,13 @@ class World:
             yield Processor(
                 bus,
                 ledger,
-                GatewayHandler(venue, EventClock(), NoMetrics(), settings),
+                GatewayHandler(
+                    venue,
+                    EventClock(),
+                    NoMetrics(),
+                    settings,
+                    events_between_snapshots=self.inputs_between_snapshots,
+                ),
                 NoMetrics(),
                 group="gateway",
                 partition=LOG_PARTITION,

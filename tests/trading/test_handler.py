@@ -10,10 +10,17 @@ from msgspec.structs import replace
 from adapters.bus.memory import MemoryBus
 from adapters.ledger.memory import MemoryLedger
 from consensus.processor import Processor
+from domain.errors import RecordIncomplete
 from domain.experience import Experience
 from domain.market import MarketData, Tick
 from domain.messages import decode
-from domain.orders import ExecutionReport, OrderStatus, OrderUpdated, TradingState
+from domain.orders import (
+    ExecutionReport,
+    OrderStatus,
+    OrderUpdated,
+    TradingState,
+    TradingStateChanged,
+)
 from domain.orders import TradingStateRequested as Requested
 from domain.portfolio import PortfolioUpdated
 from domain.ports.ledger import Log
@@ -41,10 +48,14 @@ class Plane:
         return PaperVenue(self.settings.trading)
 
     @asynccontextmanager
-    async def gateway(self, venue=None):
+    async def gateway(self, venue=None, *, between=10_000):
         """Run a fresh gateway process for the block."""
         handler = GatewayHandler(
-            venue or self.venue(), self.make.clock(), self.make.metrics(), self.settings
+            venue or self.venue(),
+            self.make.clock(),
+            self.make.metrics(),
+            self.settings,
+            events_between_snapshots=between,
         )
         processor = Processor(
             self.bus,
@@ -126,18 +137,74 @@ async def test_everybody_hears_what_the_order_path_did(make, plane):
     assert {e.outcome for e in experiences} == {Outcome.EXECUTE}
 
 
+@pytest.mark.parametrize("between", [1, 4, 10_000])
 @pytest.mark.parametrize("crash_after", range(7))
-async def test_a_restart_anywhere_records_the_same_bytes(make, plane, crash_after):
+async def test_a_restart_anywhere_records_the_same_bytes(make, plane, crash_after, between):
     async with plane.gateway():
         async for stream, message in walk(plane, make):
             await plane.send(stream, message)
     other = Plane(make)
     messages = [pair async for pair in walk(other, make)]
     for part in (messages[: crash_after + 1], messages[crash_after + 1 :]):
-        async with other.gateway():
+        async with other.gateway(between=between):
             for stream, message in part:
                 await other.send(stream, message)
     assert await other.recorded() == await plane.recorded()
+
+
+async def lived(make, plane, between=2):
+    """Return the state of a gateway that has lived through the walk."""
+    async with plane.gateway(between=between) as handler:
+        async for stream, message in walk(plane, make):
+            await plane.send(stream, message)
+        return handler.gateway.book.to_bytes()
+
+
+async def test_recovery_reads_the_snapshot_and_what_follows_it(make, plane, monkeypatch):
+    state = await lived(make, plane)
+    snapshot = await plane.ledger.snapshot(Log.ORDERS, 0)
+    last, read = len(await plane.recorded()), []
+    assert 0 < snapshot.sequence < last
+    events = plane.ledger.events
+
+    async def noted(log, partition, *, after, limit):
+        page = await events(log, partition, after=after, limit=limit)
+        read.extend(entry.sequence for entry in page)
+        return page
+
+    monkeypatch.setattr(plane.ledger, "events", noted)
+    handler = GatewayHandler(plane.venue(), make.clock(), make.metrics(), plane.settings)
+    await handler.recover(plane.ledger)
+    assert read == list(range(snapshot.sequence + 1, last + 1))
+    assert handler.gateway.book.to_bytes() == state
+    assert await handler.gateway.dispatch() == []
+
+
+async def test_a_snapshot_of_another_release_is_passed_over(make, plane, monkeypatch):
+    state = await lived(make, plane)
+    snapshot = await plane.ledger.snapshot(Log.ORDERS, 0)
+    foreign = replace(snapshot, data=b'{"of_tomorrow":1}')
+
+    async def of_tomorrow(*_):
+        return foreign
+
+    monkeypatch.setattr(plane.ledger, "snapshot", of_tomorrow)
+    handler = GatewayHandler(plane.venue(), make.clock(), make.metrics(), plane.settings)
+    await handler.recover(plane.ledger)
+    assert handler.gateway.book.to_bytes() == state
+
+
+async def test_without_the_events_it_needs_nothing_is_traded(make, plane, monkeypatch):
+    await lived(make, plane, between=10_000)
+    events = plane.ledger.events
+
+    async def archived(log, partition, *, after, limit):
+        return await events(log, partition, after=max(after, 3), limit=limit)
+
+    monkeypatch.setattr(plane.ledger, "events", archived)
+    handler = GatewayHandler(plane.venue(), make.clock(), make.metrics(), plane.settings)
+    with pytest.raises(RecordIncomplete, match="has event 4 where 1 should follow"):
+        await handler.recover(plane.ledger)
 
 
 async def test_what_comes_twice_is_ignored_with_a_reason(make, plane):
@@ -169,6 +236,29 @@ async def test_the_trading_state_outlives_the_process(make, plane):
         assert handler.gateway.book.trading_state is TradingState.HALTED
     (update,) = await plane.told(Stream.ORDERS, OrderUpdated)
     assert update.denial.control == "trading_state"
+
+
+@pytest.mark.parametrize("between", [1, 10_000])
+async def test_what_was_asked_before_a_halt_does_not_end_it_when_it_comes_again(
+    make, plane, between
+):
+    def asked(name, state):
+        return Requested(
+            message_id=name,
+            correlation_id=name,
+            occurred_at=make.at(0),
+            state=state,
+            actor="ada",
+            reason="drill",
+        )
+
+    resume = asked("resume", TradingState.ACTIVE)
+    async with plane.gateway(between=between):
+        await plane.send(Stream.TRADING_STATE, resume, asked("halt", TradingState.HALTED), resume)
+    async with plane.gateway(between=between) as handler:
+        await plane.send(Stream.TRADING_STATE, resume)
+        assert handler.gateway.book.trading_state is TradingState.HALTED
+    assert len(await plane.told(Stream.ORDERS, TradingStateChanged)) == 2
 
 
 async def test_what_is_not_for_the_gateway_becomes_a_dead_letter(make, plane):

@@ -1,0 +1,52 @@
+"""What a gateway records of a life that is told step by step."""
+
+from msgspec.structs import replace
+
+from domain.messages import decode, encode
+from domain.orders import TradingStateRequested
+from domain.settings import Settings
+from domain.voting import Action
+from tests.trading.conftest import CountingMetrics, EventClock, at, bar, decision
+from trading.gateway import Gateway
+from trading.paper_venue import PaperVenue
+
+
+async def events_of(steps):
+    """Return what a gateway records while it lives through the steps."""
+    limits = Settings().trading
+    venue, clock = PaperVenue(limits), EventClock()
+    gateway = Gateway(venue, clock, CountingMetrics(), limits)
+    events, last = [], {}
+    for number, (kind, *what) in enumerate(steps):
+        match kind:
+            case "bar":
+                symbol, price = what
+                last[symbol] = bar(number, str(price), symbol, volume="5000")
+                events += await gateway.on_market_data(last[symbol])
+            case "decision":
+                symbol, action, outcome, quantity, horizon = what
+                if symbol in last:
+                    made = decision(
+                        last[symbol],
+                        action,
+                        str(0 if action is Action.HOLD else quantity),
+                        outcome=outcome,
+                        horizon_days=horizon,
+                    )
+                    events += await gateway.on_decision(
+                        replace(made, message_id=f"decision-{number}", occurred_at=at(number))
+                    )
+                    events += await gateway.dispatch()
+            case _:
+                (state,) = what
+                events += await gateway.on_request(
+                    TradingStateRequested(
+                        message_id=f"request-{number}",
+                        correlation_id="request",
+                        occurred_at=at(number),
+                        state=state,
+                        actor="ada",
+                        reason="drill",
+                    )
+                )
+    return gateway, [decode(encode(event)) for event in events]
