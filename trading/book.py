@@ -69,6 +69,8 @@ class OrderBook:
             case MarketData():
                 self.experiences.observe(event, self.market)
                 self.market.observe(event)
+                for state in self.open_orders(event.symbol):
+                    state.observe(event)
                 self.ledger.mark(event.symbol, event.price)
             case ConsensusResult():
                 self._taken.add(event.message_id)
@@ -130,8 +132,10 @@ class OrderBook:
             known = self.orders[order.client_order_id] = OrderState(order)
             self._walks[order.client_order_id] = event.correlation_id
             self._open.setdefault(order.symbol, {})[order.client_order_id] = known
-        if event.status is not known.status:
-            known.become(event.status)
+        if event.status is OrderStatus.PENDING_REPLACE and known.replacement is None:
+            known.ask_replacement(order)
+        elif event.status is not known.status:
+            known.become(event.status, order if known.replacement else None)
         self._settle(known)
 
     def _fill(self, report: ExecutionReport) -> None:

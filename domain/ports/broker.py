@@ -15,6 +15,10 @@ class Broker(Protocol):
         """Send an order; sending the same client order id again only returns its status."""
         ...
 
+    async def replace(self, order: Order) -> OrderStatus:
+        """Ask to give an open order new quantity and prices; returns the status afterwards."""
+        ...
+
     async def cancel(self, client_order_id: str) -> OrderStatus:
         """Ask to cancel; returns the status afterwards."""
         ...
