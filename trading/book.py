@@ -5,26 +5,28 @@ back after a crash is what was there before it.
 """
 
 from collections.abc import Collection
-from decimal import Decimal
 
 from domain.errors import QuorumError
 from domain.experience import Experience
 from domain.market import MarketData
 from domain.messages import Message
-from domain.money import EXACT, ZERO, notional
+from domain.money import EXACT
 from domain.orders import (
+    EVERYTHING,
     ExecutionReport,
     OrderStatus,
     OrderUpdated,
-    Side,
+    Scope,
     TradingState,
     TradingStateChanged,
 )
 from domain.portfolio import PortfolioUpdated
 from domain.settings import TradingSettings
 from domain.voting import ConsensusResult
+from trading.activity import Activity
 from trading.controls.context import reservation
 from trading.experience import ExperienceBook
+from trading.exposure import Exposures
 from trading.market import Market
 from trading.order_state import OrderState
 from trading.portfolio import PortfolioLedger
@@ -49,7 +51,9 @@ class OrderBook:
         self.ledger = PortfolioLedger(settings.starting_cash)
         self.experiences = ExperienceBook(settings)
         self.orders: dict[str, OrderState] = {}
-        self.trading_state = TradingState.ACTIVE
+        self.exposures = Exposures(settings.sectors)
+        self.activity = Activity(settings)
+        self.states: dict[Scope, TradingState] = {}
         self.high_water_mark = self.ledger.equity
         self._open: dict[str, dict[str, OrderState]] = {}
         self._walks: dict[str, str] = {}
@@ -72,6 +76,8 @@ class OrderBook:
                 for state in self.open_orders(event.symbol):
                     state.observe(event)
                 self.ledger.mark(event.symbol, event.price)
+                held = self.ledger.market_value(event.symbol)
+                self.exposures.mark(event.symbol, event.price, held)
             case ConsensusResult():
                 self._taken.add(event.message_id)
                 self.experiences.open(event)
@@ -83,14 +89,21 @@ class OrderBook:
                 self.experiences.close(event)
             case TradingStateChanged():
                 self._taken.add(event.causation_id)
-                if event.state is TradingState.ACTIVE:
+                if event.state is TradingState.ACTIVE and event.scope == EVERYTHING:
                     # Resuming is a person's decision: the drawdown is measured from here on.
                     self.high_water_mark = self.ledger.equity
-                self.trading_state = event.state
+                self.activity.changed(event)
+                self.states[event.scope] = event.state
             case PortfolioUpdated():
+                self.activity.valued(event.portfolio.equity, event.occurred_at)
                 self.high_water_mark = max(self.high_water_mark, event.portfolio.equity)
             case _:
                 pass
+
+    @property
+    def trading_state(self) -> TradingState:
+        """The state of all trading; `states` has those of strategies, symbols and venues."""
+        return self.states.get(EVERYTHING, TradingState.ACTIVE)
 
     def has_taken(self, message: Message) -> bool:
         """Whether this decision or request was taken in before."""
@@ -105,24 +118,6 @@ class OrderBook:
         symbols: Collection[str] = sorted(self._open) if symbol is None else (symbol,)
         return [state for s in symbols for state in self._open.get(s, {}).values()]
 
-    def open_quantity(self, symbol: str, side: Side) -> Decimal:
-        """Return what orders of one side may still fill (shares)."""
-        total = ZERO
-        for state in self.open_orders(symbol):
-            if state.order.side is side:
-                total = EXACT.add(total, state.leaves)
-        return total
-
-    def gross_exposure(self) -> Decimal:
-        """Return the absolute value of all positions plus all open buys at the mark (USD)."""
-        total = self.ledger.gross_exposure
-        for state in self.open_orders():
-            if state.order.side is Side.BUY:
-                last = self.market.last(state.order.symbol)
-                price = max(state.order.arrival_price, last.price if last else ZERO)
-                total = EXACT.add(total, notional(price, state.leaves))
-        return total
-
     def _update(self, event: OrderUpdated) -> None:
         order = event.order
         known = self.orders.get(order.client_order_id)
@@ -132,6 +127,8 @@ class OrderBook:
             known = self.orders[order.client_order_id] = OrderState(order)
             self._walks[order.client_order_id] = event.correlation_id
             self._open.setdefault(order.symbol, {})[order.client_order_id] = known
+        if event.status is OrderStatus.SUBMITTED:
+            self.activity.sent(order)
         if event.status is OrderStatus.PENDING_REPLACE and known.replacement is None:
             known.ask_replacement(order)
         elif event.status is not known.status:
@@ -147,15 +144,22 @@ class OrderBook:
                 kept="The fill was not booked.",
                 next_step="Compare the venue's orders with `quorum explain`, then resume trading.",
             )
+        realized = self.ledger.realized(report.symbol)
+        closed = self.ledger.closing_cost(report)
         if self.ledger.apply(report):
             state.fill(report.quantity)
             self.experiences.book(report)
+            profit = EXACT.subtract(self.ledger.realized(report.symbol), realized)
+            self.activity.filled(state.order, report.executed_at, profit, closed)
+            self.exposures.hold(report.symbol, self.ledger.market_value(report.symbol))
             self._settle(state)
 
     def _settle(self, state: OrderState) -> None:
         """Hold cash for exactly what may still fill, and forget an order that is over."""
         order = state.order
-        held = reservation(order.side, state.leaves, order.arrival_price, self._settings)
+        held = reservation(state.replacement or order, state.leaves, self._settings)
         self.ledger.reserve(order.client_order_id, held)
+        self.exposures.open(state.replacement or order, state.leaves)
+        self.activity.at_risk(order, EXACT.add(state.filled, state.leaves))
         if state.is_over:
             self._open.get(order.symbol, {}).pop(order.client_order_id, None)

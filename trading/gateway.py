@@ -34,8 +34,9 @@ from domain.settings import TradingSettings
 from domain.voting import Action, ConsensusResult, Outcome
 from trading.book import OrderBook
 from trading.controls import first_denial
-from trading.controls.context import ControlContext, drawdown, reservation
+from trading.controls.context import ControlContext, drawdown
 from trading.fill_model import slippage_bps
+from trading.order_context import Surroundings, context_of
 from trading.order_state import OrderState
 
 _SIDES: Mapping[Action, Side] = {Action.BUY: Side.BUY, Action.SELL: Side.SELL}
@@ -54,15 +55,23 @@ class Gateway:
         Counts orders, denials and fills.
     settings
         Limits of the controls, starting cash.
+    around
+        Calendar, versions and flags that the controls ask about.
     """
 
     def __init__(
-        self, broker: Broker, clock: Clock, metrics: Metrics, settings: TradingSettings
+        self,
+        broker: Broker,
+        clock: Clock,
+        metrics: Metrics,
+        settings: TradingSettings,
+        around: Surroundings | None = None,
     ) -> None:
         self._broker = broker
         self._clock = clock
         self._metrics = metrics
         self._settings = settings
+        self._around = around or Surroundings()
         self.book = OrderBook(settings)
 
     @property
@@ -164,7 +173,7 @@ class Gateway:
             # Sell at most what is there; with nothing there the controls deny the whole.
             available = EXACT.subtract(
                 self.book.ledger.quantity(proposal.symbol),
-                self.book.open_quantity(proposal.symbol, Side.SELL),
+                self.book.exposures.quantity(proposal.symbol, Side.SELL),
             )
             quantity = min(quantity, available) if available > 0 else quantity
         return Order(
@@ -175,6 +184,7 @@ class Gateway:
             quantity=quantity,
             arrival_price=proposal.reference_price,
             created_at=decision.occurred_at,
+            strategy=proposal.model_version.partition("@")[0],
         )
 
     @staticmethod
@@ -183,24 +193,7 @@ class Gateway:
         return "" if order.quantity == wanted else f"shortened from {wanted} to what is held"
 
     def _context(self, order: Order) -> ControlContext:
-        book, symbol = self.book, order.symbol
-        return ControlContext(
-            trading_state=book.trading_state,
-            limits=self._settings,
-            now=self._clock.now(),
-            last=book.market.last(symbol),
-            held=book.ledger.quantity(symbol),
-            open_buys=book.open_quantity(symbol, Side.BUY),
-            open_sells=book.open_quantity(symbol, Side.SELL),
-            equity=book.ledger.equity,
-            gross_exposure=book.gross_exposure(),
-            buying_power=book.ledger.buying_power,
-            reservation=reservation(
-                order.side, order.quantity, order.arrival_price, self._settings
-            ),
-            high_water_mark=book.high_water_mark,
-            known_orders=book.orders,
-        )
+        return context_of(order, self.book, self._settings, self._clock.now(), around=self._around)
 
     def _fill(self, report: ExecutionReport, data: MarketData) -> list[Message]:
         """Book a venue's fill, completed with what only the order path knows, once."""

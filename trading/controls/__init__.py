@@ -3,6 +3,7 @@
 Each control is a pure function of the order and what is known at that moment; it returns the
 `Denial` that says what was measured and what is allowed, or None. Orders already sent count as if
 they had filled, so a burst of orders can't pass a limit that their sum breaks.
+`docs/controls.md` says which rule each one answers.
 """
 
 from collections.abc import Callable
@@ -11,18 +12,37 @@ from domain.orders import Denial, Order
 from trading.controls.context import ControlContext
 from trading.controls.gates import (
     duplicate_order,
-    price_collar,
+    market_closed,
+    repeated_order,
+    restricted_list,
     stale_price,
     trading_state,
     unknown_symbol,
+    venue_connection,
 )
 from trading.controls.limits import (
     buying_power,
-    drawdown_guard,
     gross_exposure,
-    maximum_order_value,
+    margin,
     maximum_position,
+    maximum_position_value,
+    net_exposure,
+    sector_exposure,
     short_sale,
+    short_sale_locate,
+)
+from trading.controls.losses import cool_down, daily_loss, drawdown_guard, low_profit_lock
+from trading.controls.rates import message_rate, repeated_execution
+from trading.controls.software import mixed_versions, unknown_flag
+from trading.controls.terms import (
+    lot_size,
+    maximum_order_quantity,
+    maximum_order_value,
+    parent_quantity,
+    price_band,
+    price_collar,
+    self_match,
+    tick_size,
 )
 
 Control = Callable[[Order, ControlContext], Denial | None]
@@ -30,15 +50,37 @@ Control = Callable[[Order, ControlContext], Denial | None]
 #: All controls in the order in which they are asked; the first denial counts.
 CONTROLS: tuple[Control, ...] = (
     trading_state,
+    venue_connection,
+    mixed_versions,
+    unknown_flag,
     duplicate_order,
+    parent_quantity,
+    restricted_list,
     unknown_symbol,
+    market_closed,
     stale_price,
+    tick_size,
+    lot_size,
     price_collar,
+    price_band,
+    maximum_order_quantity,
     maximum_order_value,
+    repeated_execution,
+    message_rate,
     short_sale,
+    short_sale_locate,
+    repeated_order,
+    self_match,
     drawdown_guard,
+    daily_loss,
+    cool_down,
+    low_profit_lock,
     maximum_position,
+    maximum_position_value,
     gross_exposure,
+    net_exposure,
+    sector_exposure,
+    margin,
     buying_power,
 )
 
