@@ -42,9 +42,13 @@ class TimeInForce(StrEnum):
 
 
 class OrderRole(StrEnum):
-    """What an order is to its parent: a slice of it, or one way out of what it bought or sold."""
+    """What an order is to others: worked by children, a slice of it, or one way out of it.
+
+    A PARENT itself never leaves for a venue.
+    """
 
     SINGLE = "SINGLE"
+    PARENT = "PARENT"
     CHILD = "CHILD"
     TAKE_PROFIT = "TAKE_PROFIT"
     STOP_LOSS = "STOP_LOSS"
@@ -186,7 +190,7 @@ class Order(Value, frozen=True, kw_only=True):
                 )
             if value is not None:
                 set_field(self, name, positive(value, name))
-        if (self.role is OrderRole.SINGLE) is not (self.parent_order_id == ""):
+        if (self.role in (OrderRole.SINGLE, OrderRole.PARENT)) is not (self.parent_order_id == ""):
             raise InvalidValue(
                 f"A {self.role} order can't have the parent {self.parent_order_id!r}.",
                 next_step="Name the parent of a child, and of no other order.",

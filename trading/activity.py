@@ -63,7 +63,7 @@ class Activity:
         """Take in that an order left."""
         at = order.created_at
         self._sent.append(at)
-        if order.role is OrderRole.SINGLE:
+        if order.role in (OrderRole.SINGLE, OrderRole.PARENT):
             self._executions.setdefault(order.strategy, deque()).append(at)
             terms, before = _terms(order), at - self._alike_within
             self._alike.pop(terms, None)
@@ -116,10 +116,10 @@ class Activity:
         at = self._alike.get(_terms(order))
         return at is not None and order.created_at - at < self._alike_within
 
-    def children(self, parent_order_id: str) -> Decimal:
-        """Return what children of an order have filled or may still fill (shares)."""
+    def children(self, parent_order_id: str, but: str = "") -> Decimal:
+        """Return what children of an order, `but` one, have filled or may fill (shares)."""
         known = self._children.get(parent_order_id)
-        return known.total if known else ZERO
+        return EXACT.subtract(known.total, known.each.get(but, ZERO)) if known else ZERO
 
     def stopped_out(self, symbol: str) -> datetime | None:
         """Return when a stop last closed some of a symbol."""

@@ -14,6 +14,7 @@ from domain.money import EXACT
 from domain.orders import (
     EVERYTHING,
     ExecutionReport,
+    OrderRole,
     OrderStatus,
     OrderUpdated,
     Scope,
@@ -30,6 +31,9 @@ from trading.exposure import Exposures
 from trading.market import Market
 from trading.order_state import OrderState
 from trading.portfolio import PortfolioLedger
+
+#: A child that waits for its time.
+_PLANNED = OrderStatus.INITIALIZED
 
 
 class UnexplainedExecution(QuorumError):
@@ -121,7 +125,7 @@ class OrderBook:
     def _update(self, event: OrderUpdated) -> None:
         order = event.order
         known = self.orders.get(order.client_order_id)
-        if event.status is OrderStatus.DENIED and known is not None:
+        if event.status is OrderStatus.DENIED and known and known.status is not _PLANNED:
             return  # A duplicate was denied; the order that has the id goes on.
         if known is None:
             known = self.orders[order.client_order_id] = OrderState(order)
@@ -146,20 +150,31 @@ class OrderBook:
             )
         realized = self.ledger.realized(report.symbol)
         closed = self.ledger.closing_cost(report)
-        if self.ledger.apply(report):
-            state.fill(report.quantity)
+        if not self.ledger.has(report.execution_id):
+            state.fill(report.quantity)  # first: what it refuses is not booked
+            self.ledger.apply(report)
             self.experiences.book(report)
             profit = EXACT.subtract(self.ledger.realized(report.symbol), realized)
             self.activity.filled(state.order, report.executed_at, profit, closed)
             self.exposures.hold(report.symbol, self.ledger.market_value(report.symbol))
             self._settle(state)
+            parent = self.orders.get(state.order.parent_order_id)
+            if parent is not None and state.order.role is OrderRole.CHILD:
+                parent.fill(report.quantity)
+                self._settle(parent)
 
     def _settle(self, state: OrderState) -> None:
         """Hold cash for exactly what may still fill, and forget an order that is over."""
-        order = state.order
-        held = reservation(state.replacement or order, state.leaves, self._settings)
+        order, leaves = state.order, state.leaves
+        if order.role is OrderRole.PARENT and leaves:  # less what its children hold
+            sent = self.activity.children(order.client_order_id)
+            leaves = EXACT.subtract(order.quantity, sent)
+        held = reservation(state.replacement or order, leaves, self._settings)
         self.ledger.reserve(order.client_order_id, held)
-        self.exposures.open(state.replacement or order, state.leaves)
-        self.activity.at_risk(order, EXACT.add(state.filled, state.leaves))
+        self.exposures.open(state.replacement or order, leaves)
+        if order.role is OrderRole.CHILD:
+            self.activity.at_risk(order, EXACT.add(state.filled, leaves))
+            if (parent := self.orders.get(order.parent_order_id)) is not None:
+                self._settle(parent)
         if state.is_over:
             self._open.get(order.symbol, {}).pop(order.client_order_id, None)

@@ -20,19 +20,23 @@ from domain.orders import (
 from domain.portfolio import PortfolioUpdated
 from domain.ports.broker import Broker
 from domain.ports.clock import Clock
+from domain.ports.kill_switch import KillSwitch
 from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing
 from domain.ports.metrics import Metrics
+from domain.reconciliation import Reconciled
 from domain.refusals import Refusal
 from domain.settings import Settings
 from domain.streams import Stream, partition_of
 from domain.voting import ConsensusResult
 from trading.gateway import Gateway
+from trading.order_context import Surroundings
 from trading.paper_venue import PaperVenue
 
 #: Who hears of what; the inputs that are recorded are nobody's news.
 _STREAMS: Mapping[type[Message], Stream] = {
     OrderUpdated: Stream.ORDERS,
     TradingStateChanged: Stream.ORDERS,
+    Reconciled: Stream.ORDERS,
     ExecutionReport: Stream.EXECUTIONS,
     PortfolioUpdated: Stream.PORTFOLIO,
     Experience: Stream.EXPERIENCES,
@@ -58,6 +62,8 @@ class GatewayHandler:
         Tells the controls how old a price is.
     authenticity
         Judges decisions and requests; None takes them as they come (a backtest).
+    switch, around
+        As for `Gateway`.
     """
 
     log: str = Log.ORDERS
@@ -69,7 +75,13 @@ class GatewayHandler:
         metrics: Metrics,
         settings: Settings,
         authenticity: Authenticity | None = None,
+        *,
+        switch: KillSwitch | None = None,
+        around: Surroundings | None = None,
     ) -> None:
+        self._switch = switch
+        self._around = around
+        self._reconciled = False
         self._authenticity = authenticity
         self._venue = venue
         self._clock = clock
@@ -86,11 +98,12 @@ class GatewayHandler:
             book = gateway.book
             self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
         self.gateway = gateway
+        self._reconciled = False
 
     async def handle(self, batch: Batch) -> Effects:
         """Return what the messages cause, in order."""
-        events: list[Message] = []
-        outbox: list[Outgoing] = []
+        events: list[Message] = [*await self._first(), *await self.gateway.obey()]
+        outbox: list[Outgoing] = [o for event in events for o in self._outgoing(event, (event,))]
         ignored: list[Ignored] = []
         letters: list[DeadLetter] = []
         for delivery, message in batch:
@@ -113,6 +126,14 @@ class GatewayHandler:
             ignored=tuple(ignored),
         )
 
+    async def _first(self) -> Sequence[Message]:
+        """Reconcile with the venue once, before anything else is taken in."""
+        if self._reconciled:
+            return ()
+        events = await self.gateway.reconcile()
+        self._reconciled = True
+        return events
+
     async def committed(self, effects: Effects) -> Effects | None:  # noqa: ARG002 - what is unsent counts
         """Send committed orders to a venue outside; inside there is nothing left to send."""
         outbox: list[Outgoing] = []
@@ -122,22 +143,29 @@ class GatewayHandler:
         return Effects(events=tuple(events), outbox=tuple(outbox)) if events else None
 
     def _new_gateway(self) -> Gateway:
-        return Gateway(self._venue, self._clock, self._metrics, self._settings.trading)
+        return Gateway(
+            self._venue,
+            self._clock,
+            self._metrics,
+            self._settings.trading,
+            self._around,
+            switch=self._switch,
+        )
 
     async def _take(self, message: Message) -> Sequence[Message] | None:
         """Return what a message causes, or None if it is not the gateway's to take."""
         match message:
             case MarketData():
-                return await self.gateway.on_market_data(message)
+                events = [*await self.gateway.on_market_data(message)]
             case ConsensusResult():
                 events = [*await self.gateway.on_decision(message)]
-                if isinstance(self._venue, PaperVenue):
-                    events += await self.gateway.dispatch()
-                return events
             case TradingStateRequested():
                 return await self.gateway.on_request(message)
             case _:
                 return None
+        if isinstance(self._venue, PaperVenue):
+            events += await self.gateway.dispatch()
+        return events
 
     def _outgoing(self, cause: Message, events: Sequence[Message]) -> list[Outgoing]:
         partition = partition_of(_symbol(cause), self._settings.partitions)

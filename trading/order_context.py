@@ -1,12 +1,12 @@
 """Gather what the controls know of one order, from the book and what surrounds it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from domain.money import EXACT
-from domain.orders import Order, OrderRole, Side
+from domain.money import EXACT, ZERO
+from domain.orders import Order, OrderRole, OrderStatus, Scope, Side, TradingState
 from domain.sessions import Sessions
 from domain.settings import TradingSettings
 from trading.book import OrderBook
@@ -40,12 +40,29 @@ def context_of(
     now: datetime,
     *,
     around: Surroundings,
+    states: Mapping[Scope, TradingState],
     connected: bool = True,
 ) -> ControlContext:
-    """Return what the controls know when `order` is about to leave at `now`."""
+    """Return what the controls know when `order` is about to leave at `now`.
+
+    Parameters
+    ----------
+    states
+        Trading states that hold, the kill switch's among them.
+    """
     symbol, exposures, activity = order.symbol, book.exposures, book.activity
     last = book.market.last(symbol)
-    state, scope = state_of(order, limits.venue, book.states)
+    known = book.orders.get(order.client_order_id)
+    used = known is not None and known.status is not OrderStatus.INITIALIZED
+    # What belongs to a parent that is worked here is counted and paid for with the parent.
+    counted = ZERO if order.role is OrderRole.CHILD else order.quantity
+    own = EXACT.subtract(order.quantity, counted)
+    open_buys, open_sells = (
+        EXACT.subtract(exposures.quantity(symbol, side), own if order.side is side else ZERO)
+        for side in Side
+    )
+    value = order_value(order, last) if counted else ZERO
+    state, scope = state_of(order, limits.venue, states)
     return ControlContext(
         trading_state=state,
         scope=scope,
@@ -56,17 +73,17 @@ def context_of(
         session_open=_is_open(around.sessions, now),
         connected=connected,
         held=book.ledger.quantity(symbol),
-        open_buys=exposures.quantity(symbol, Side.BUY),
-        open_sells=exposures.quantity(symbol, Side.SELL),
+        open_buys=open_buys,
+        open_sells=open_sells,
         opposing=[s.order for s in book.open_orders(symbol) if s.order.side is not order.side],
         equity=book.ledger.equity,
-        exposure=exposures.after(symbol, order.side, order_value(order, last)),
+        exposure=exposures.after(symbol, order.side, value),
         buying_power=book.ledger.buying_power,
-        reservation=reservation(order, order.quantity, limits),
+        reservation=reservation(order, counted, limits),
         high_water_mark=book.high_water_mark,
         day_start=activity.day_start,
-        known_orders=book.orders,
-        alike=order.role is OrderRole.SINGLE and activity.alike(order),
+        known_orders=(order.client_order_id,) if used else (),
+        alike=not order.parent_order_id and activity.alike(order),
         messages=activity.messages(now),
         executions=activity.executions(order.strategy, now),
         parent_room=_parent_room(order, book),
@@ -87,5 +104,6 @@ def _parent_room(order: Order, book: OrderBook) -> Decimal | None:
     if parent is None:
         return None
     if order.role is OrderRole.CHILD:
-        return EXACT.subtract(parent.order.quantity, book.activity.children(order.parent_order_id))
+        others = book.activity.children(order.parent_order_id, but=order.client_order_id)
+        return EXACT.subtract(parent.order.quantity, others) if not parent.is_over else ZERO
     return parent.filled

@@ -18,7 +18,8 @@ _ENDED_BY_VENUE = frozenset({_S.CANCELLED, _S.EXPIRED})
 _FILLING = frozenset({_S.PARTIALLY_FILLED, _S.FILLED})
 
 #: Legal transitions. A fill may overtake the venue's acceptance, so SUBMITTED may fill; a cancel
-#: or replacement that the venue refuses leaves the order working as it was.
+#: or replacement that the venue refuses leaves the order working as it was. A broker may
+#: accept what its exchange then rejects.
 TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = MappingProxyType(
     {
         _S.INITIALIZED: frozenset({_S.DENIED, _S.SUBMITTED}),
@@ -26,7 +27,9 @@ TRANSITIONS: Mapping[OrderStatus, frozenset[OrderStatus]] = MappingProxyType(
         | _ENDED_BY_VENUE
         | {_S.UNKNOWN, _S.ACCEPTED, _S.REJECTED, _S.PENDING_CANCEL},
         _S.UNKNOWN: _FILLING | _ENDED_BY_VENUE | {_S.ACCEPTED, _S.REJECTED, _S.PENDING_CANCEL},
-        _S.ACCEPTED: _FILLING | _ENDED_BY_VENUE | {_S.PENDING_CANCEL, _S.PENDING_REPLACE},
+        _S.ACCEPTED: _FILLING
+        | _ENDED_BY_VENUE
+        | {_S.REJECTED, _S.PENDING_CANCEL, _S.PENDING_REPLACE},
         _S.PARTIALLY_FILLED: _FILLING | _ENDED_BY_VENUE | {_S.PENDING_CANCEL, _S.PENDING_REPLACE},
         _S.PENDING_CANCEL: _FILLING
         | _ENDED_BY_VENUE
@@ -88,6 +91,8 @@ class OrderState:
         Quantity filled so far (shares).
     fills
         Number of fills so far; execution ids count on from it.
+    answers
+        How often the venue left it working after it was asked to cancel or replace it.
     replacement
         What the venue was asked to make of it; None where nothing was asked.
     stop
@@ -98,6 +103,7 @@ class OrderState:
     status: OrderStatus = OrderStatus.INITIALIZED
     filled: Decimal = ZERO
     fills: int = 0
+    answers: int = 0
     replacement: Order | None = None
     stop: Stop | None = None
 
@@ -146,6 +152,7 @@ class OrderState:
             if order.stop_price != self.order.stop_price or order.trail != self.order.trail:
                 self.stop = Stop.of(order)
             self.order, self.replacement = order, None
+            self.answers += self.status in PENDING
         self.status = following
 
     def ask_replacement(self, terms: Order) -> None:

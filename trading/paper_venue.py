@@ -62,6 +62,7 @@ class PaperVenue:
         self._statuses: dict[str, OrderStatus] = {}
         self._positions: dict[str, Decimal] = {}
         self._filled_by_exits: dict[str, Decimal] = {}
+        self._reports: dict[str, list[ExecutionReport]] = {}
 
     def restore(
         self, orders: Iterable[OrderState], positions: Mapping[str, Decimal], market: Market
@@ -79,7 +80,7 @@ class PaperVenue:
         for known in orders:
             self._statuses[known.order.client_order_id] = known.status
             self._count_exit(known.order, known.filled)
-            if not known.is_over:
+            if not known.is_over and known.status is not OrderStatus.INITIALIZED:
                 self._accept(replace(known))
 
     async def submit(self, order: Order) -> OrderStatus:
@@ -119,6 +120,10 @@ class PaperVenue:
     async def status(self, client_order_id: str) -> OrderStatus | None:
         """Return an order's status, or None if it was never sent."""
         return self._statuses.get(client_order_id)
+
+    async def executions(self, client_order_id: str) -> Sequence[ExecutionReport]:
+        """Return the fills of an order, oldest first; those before `restore` are on record."""
+        return tuple(self._reports.get(client_order_id, ()))
 
     async def open_orders(self) -> Sequence[Order]:
         """Return orders that can still fill, in the order they came, by symbol."""
@@ -212,7 +217,7 @@ class PaperVenue:
         held = self._positions.get(order.symbol, ZERO)
         self._positions[order.symbol] = EXACT.add(held, change)
         execution_id = derive_id("execution", order.client_order_id, state.fills)
-        return ExecutionReport(
+        report = ExecutionReport(
             message_id=execution_id,
             correlation_id=bar.correlation_id,
             causation_id=bar.message_id,
@@ -229,6 +234,8 @@ class PaperVenue:
             executed_at=bar.observed_at,
             leaves_quantity=state.leaves,
         )
+        self._reports.setdefault(order.client_order_id, []).append(report)
+        return report
 
     def _count_exit(self, order: Order, quantity: Decimal) -> None:
         if order.role in _EXITS:

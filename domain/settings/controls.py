@@ -74,6 +74,12 @@ class ControlSettings(SettingsGroup):
         default=True,
         description="Whether an order made while the market is closed waits for its open.",
     )
+    unknown_order_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="Age from which an order that timed out, and that the venue says it never saw, "
+        "is over.",
+    )
     maximum_position_fraction: Decimal = Field(
         default=Decimal("0.30"), gt=0, description="Largest position as a fraction of equity."
     )

@@ -299,8 +299,18 @@ def test_the_price_collar(make, context, arrival, limit, measured):
 
 @pytest.mark.parametrize(
     "name",
-    ["drawdown_guard", "daily_loss", "cool_down", "low_profit_lock", "maximum_position"]
-    + ["maximum_position_value", "gross_exposure", "net_exposure", "sector_exposure", "margin"],
+    [
+        "drawdown_guard",
+        "daily_loss",
+        "cool_down",
+        "low_profit_lock",
+        "maximum_position",
+        "maximum_position_value",
+        "gross_exposure",
+        "net_exposure",
+        "sector_exposure",
+        "margin",
+    ],
 )
 def test_what_only_reduces_always_passes(make, context, name):
     worst = replace(

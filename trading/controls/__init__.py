@@ -8,7 +8,8 @@ they had filled, so a burst of orders can't pass a limit that their sum breaks.
 
 from collections.abc import Callable
 
-from domain.orders import Denial, Order
+from domain.orders import EVERYTHING, Denial, Order, Scope
+from trading.activity import scope_of_strategy
 from trading.controls.context import ControlContext
 from trading.controls.gates import (
     duplicate_order,
@@ -83,6 +84,19 @@ CONTROLS: tuple[Control, ...] = (
     margin,
     buying_power,
 )
+
+
+#: Controls whose denial stops the order's strategy until a person resumes it.
+_STOPPING = (repeated_execution.__name__, parent_quantity.__name__)
+#: Controls whose denial stops all trading: what runs is not known.
+_STOPPING_ALL = (unknown_flag.__name__, mixed_versions.__name__)
+
+
+def stopped_by(denial: Denial, order: Order) -> Scope | None:
+    """Return what trades no more after a denial until a person resumes it; None for nothing."""
+    if denial.control in _STOPPING_ALL:
+        return EVERYTHING
+    return scope_of_strategy(order.strategy) if denial.control in _STOPPING else None
 
 
 def first_denial(order: Order, context: ControlContext) -> Denial | None:

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from domain.orders import Denial, Order, OrderRole
+from domain.orders import Denial, Order
 from trading.controls.context import ControlContext, denied
 
 
@@ -18,7 +18,7 @@ def message_rate(_order: Order, context: ControlContext) -> Denial | None:
 def repeated_execution(order: Order, context: ControlContext) -> Denial | None:
     """Limit how often a strategy is applied; beyond, it stops until a person resumes it."""
     limit = context.limits.maximum_executions
-    if order.role is OrderRole.SINGLE and context.executions >= limit:
+    if not order.parent_order_id and context.executions >= limit:
         reason = f"strategy {order.strategy or '(unnamed)'} was applied too often"
         return denied("repeated_execution", reason, Decimal(context.executions + 1), Decimal(limit))
     return None

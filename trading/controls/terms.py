@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from domain.money import EXACT, ZERO, ratio
-from domain.orders import Denial, Order, OrderRole, Side
+from domain.orders import Denial, Order, Side
 from trading.controls.context import ControlContext, denied, order_value, prices
 
 
@@ -67,7 +67,7 @@ def maximum_order_value(order: Order, context: ControlContext) -> Denial | None:
 
 def parent_quantity(order: Order, context: ControlContext) -> Denial | None:
     """Let children fill no more than their parent, all that were ever sent together (shares)."""
-    if order.role is OrderRole.SINGLE:
+    if not order.parent_order_id:
         return None
     room = context.parent_room
     if room is None:
