@@ -7,6 +7,7 @@ from domain.identity import derive_id
 from domain.messages import Message
 from domain.metrics import Metric
 from domain.orders import (
+    Order,
     OrderRole,
     OrderStatus,
     Scope,
@@ -63,6 +64,7 @@ class VenueLink:
         self._settings = settings
         self._switch = switch
         self._in_doubt: set[str] = set()
+        self._was_lost = False
         self.connected = True
         self.book = recorder.book
 
@@ -91,28 +93,39 @@ class VenueLink:
                 events += await self._send(state)
             elif state.status is OrderStatus.UNKNOWN:
                 events += await self._resolve(state)
+            elif state.status is OrderStatus.PENDING_CANCEL:
+                events += await self.cancel(state.order.client_order_id)
+        if self._was_lost and self.connected:
+            self._was_lost = False
+            if self._settings.cancel_on_disconnect:
+                for state in self.book.open_orders():
+                    events += await self.cancel(state.order.client_order_id)
         return events
 
-    async def cancel(self, client_order_id: str, cause: Message) -> Sequence[Message]:
-        """Ask the venue to cancel an order; one that never left, or is over, needs no asking."""
+    async def cancel(self, client_order_id: str, cause: Message | None = None) -> list[Message]:
+        """Ask the venue to cancel an order; one that never left, or is over, needs no asking.
+
+        One in doubt is asked about first: it is cancelled once the venue knows it.
+        """
         state = self.book.orders[client_order_id]
-        if state.is_over or state.order.role is OrderRole.PARENT:
+        order = state.order
+        if state.is_over or order.role is OrderRole.PARENT:
             return []
         if state.status is OrderStatus.INITIALIZED:
-            return [
-                self._recorder.update(state.order, OrderStatus.DENIED, cause, reason="cancelled")
-            ]
+            return [self._recorder.update(order, OrderStatus.DENIED, cause, reason="cancelled")]
         events: list[Message] = []
+        if state.status in _UNANSWERED:
+            events += await self.ask(state, cause)
+        if state.is_over or state.status in _UNANSWERED:
+            return events
         if state.status is not OrderStatus.PENDING_CANCEL:
-            events.append(self._recorder.update(state.order, OrderStatus.PENDING_CANCEL, cause))
+            events.append(self._recorder.update(order, OrderStatus.PENDING_CANCEL, cause))
         try:
-            status = await self._broker.cancel(client_order_id)
+            await self._broker.cancel(client_order_id)
         except VenueUnavailable:
             self._lost("cancel")
             return events
-        if status is OrderStatus.CANCELLED:
-            events.append(self._recorder.update(state.order, status, cause))
-        return events
+        return [*events, *await self.ask(state, cause)]
 
     async def reconcile(self) -> Sequence[Message]:
         """Compare the record with the venue: book what explains itself, stop for what does not.
@@ -177,7 +190,7 @@ class VenueLink:
 
     async def _send(self, state: OrderState) -> list[Message]:
         order = state.order
-        if state_of(order, self._settings.venue, self.states())[0] is TradingState.HALTED:
+        if self._is_halted(order):
             return [
                 self._recorder.update(
                     order, OrderStatus.CANCELLED, reason="halted before it was sent"
@@ -210,7 +223,12 @@ class VenueLink:
         if state.status is OrderStatus.UNKNOWN and age >= self._settings.unknown_order_seconds:
             reason = "the venue never saw it"
             events.append(self._recorder.update(state.order, OrderStatus.REJECTED, reason=reason))
+        elif state.status is not OrderStatus.UNKNOWN and self._is_halted(state.order):
+            events += await self.cancel(state.order.client_order_id)
         return events
+
+    def _is_halted(self, order: Order) -> bool:
+        return state_of(order, self._settings.venue, self.states())[0] is TradingState.HALTED
 
     async def _catch_up(self, state: OrderState, cause: Message | None = None) -> list[Message]:
         """Book the fills and the end of an order that the record has not.
@@ -225,13 +243,14 @@ class VenueLink:
         for report in await self._broker.executions(order.client_order_id):
             events += self._recorder.fill(report, cause)
         taken_in = status is OrderStatus.ACCEPTED and state.status in _UNANSWERED
-        if not state.is_over and (taken_in or status in _ENDED):
+        if status is not None and not state.is_over and (taken_in or status in _ENDED):
             events.append(self._recorder.update(state.order, status, cause))
         return events
 
     def _lost(self, operation: str) -> None:
         """Let nothing out until the venue answers again."""
         self.connected = False
+        self._was_lost = True
         self._metrics.count(Metric.VENUE_TIMEOUTS, operation=operation)
 
     def _stop_for(self, report: Reconciled) -> Message:

@@ -80,6 +80,10 @@ class ControlSettings(SettingsGroup):
         description="Age from which an order that timed out, and that the venue says it never saw, "
         "is over.",
     )
+    cancel_on_disconnect: bool = Field(
+        default=True,
+        description="Whether open orders are cancelled once a venue that fell silent answers.",
+    )
     maximum_position_fraction: Decimal = Field(
         default=Decimal("0.30"), gt=0, description="Largest position as a fraction of equity."
     )

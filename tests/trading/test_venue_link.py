@@ -74,7 +74,7 @@ def lost(operation, done):
 
 @pytest.mark.parametrize(("done", "answer"), [(True, S.ACCEPTED), (False, S.REJECTED)])
 async def test_a_time_out_is_resolved_by_asking_and_never_by_sending_again(make, done, answer):
-    line = Line(make, lost("submit", done))
+    line = Line(make, lost("submit", done), cancel_on_disconnect=False)
     await line.bar(make.bar(0))
     await line.decide(make.decision(make.bar(0)))
     await line.dispatch()
@@ -92,7 +92,7 @@ async def test_a_time_out_is_resolved_by_asking_and_never_by_sending_again(make,
 
 
 async def test_while_the_venue_is_silent_nothing_leaves(make):
-    line = Line(make, lost("submit", done=True))
+    line = Line(make, lost("submit", done=True), cancel_on_disconnect=False)
     await line.bar(make.bar(0))
     await line.bar(make.bar(0, symbol="AAPL"))
     await line.decide(make.decision(make.bar(0)))
@@ -103,6 +103,35 @@ async def test_while_the_venue_is_silent_nothing_leaves(make):
     later = replace(make.decision(make.bar(0, symbol="AAPL")), message_id="later")
     await line.decide(later)
     assert line.statuses[-1] is S.SUBMITTED
+
+
+async def test_once_a_silent_venue_answers_what_is_open_is_cancelled(make):
+    line = Line(make)
+    for symbol in ("IBM", "AAPL"):
+        await line.bar(make.bar(0, symbol=symbol))
+    await line.decide(make.decision(make.bar(0)))
+    await line.dispatch()
+    line.venue.lose = lost("submit", done=True)
+    await line.decide(make.decision(make.bar(0, symbol="AAPL")))
+    await line.dispatch()
+    assert len(await line.venue.open_orders()) == 2
+    await line.dispatch()
+    assert await line.venue.open_orders() == []
+    assert line.statuses[-2:] == [S.PENDING_CANCEL, S.CANCELLED]
+    assert line.gateway.portfolio.reserved == 0
+
+
+async def test_an_order_in_doubt_when_trading_halts_is_cancelled_once_it_is_known(make):
+    line = Line(make, lost("submit", done=True), cancel_on_disconnect=False)
+    await line.bar(make.bar(0))
+    await line.decide(make.decision(make.bar(0)))
+    await line.dispatch()
+    line.venue.lose = lost("status", done=False)
+    line.log += await line.gateway.on_request(pressed(make, TradingState.HALTED))
+    assert line.statuses[-1] is S.UNKNOWN
+    line.venue.lose = lost("", done=False)
+    await line.dispatch()
+    assert line.statuses[-3:] == [S.ACCEPTED, S.PENDING_CANCEL, S.CANCELLED]
 
 
 async def test_what_was_sent_before_a_crash_is_asked_about_first(make):
@@ -219,9 +248,9 @@ async def test_a_cancel_whose_answer_is_lost_stays_pending_and_is_learnt_later(m
 
 plans = st.lists(
     st.tuples(
-        st.sampled_from(["bar", "decide", "dispatch", "crash", "reconcile", "thin bar"]),
+        st.sampled_from(["bar", "decide", "dispatch", "crash", "reconcile", "thin bar", "halt"]),
         st.sampled_from([None, ("submit", False), ("submit", True), ("status", False)])
-        | st.sampled_from([("executions", True), ("positions", False)]),
+        | st.sampled_from([("executions", True), ("cancel", True)]),
     ),
     min_size=1,
     max_size=25,
@@ -252,6 +281,11 @@ def test_no_order_is_lost_doubled_or_orphaned(make, plan):
                         await line.dispatch()
                     case "crash":
                         line.restart()
+                    case "halt":
+                        for state in (TradingState.HALTED, TradingState.ACTIVE):
+                            number = len(line.log)
+                            request = pressed(make, state, number)
+                            line.log += await line.gateway.on_request(request)
                     case _:
                         await line.reconcile()
             except VenueUnavailable:
