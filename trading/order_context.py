@@ -1,6 +1,6 @@
 """Gather what the controls know of one order, from the book and what surrounds it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -23,13 +23,13 @@ class Surroundings:
     sessions
         The venue's calendar; None where it is always open.
     versions
-        Software versions of everything that takes part in trading.
+        Returns the software versions of everything that takes part in trading.
     flags
         Names that this release knows of switches an order may carry.
     """
 
     sessions: Sessions | None = None
-    versions: Collection[str] = ()
+    versions: Callable[[], Collection[str]] = tuple
     flags: Collection[str] = ()
 
 
@@ -89,7 +89,7 @@ def context_of(
         parent_room=_parent_room(order, book),
         stopped_out_at=activity.stopped_out(symbol),
         mean_return=activity.mean_return(symbol, now),
-        versions=around.versions,
+        versions=around.versions(),
         flags=around.flags,
     )
 

@@ -77,6 +77,7 @@ class PaperVenue:
         self._open.clear()
         self._statuses.clear()
         self._filled_by_exits.clear()
+        self._reports.clear()
         for known in orders:
             self._statuses[known.order.client_order_id] = known.status
             self._count_exit(known.order, known.filled)

@@ -41,7 +41,7 @@ class Floor:
         self.make = make
         self.settings = make.settings()
         self.venue = PaperVenue(self.settings)
-        around = Surroundings(versions=versions, flags=flags)
+        around = Surroundings(versions=lambda: versions, flags=flags)
         self.clock = make.clock()
         self.gateway = Gateway(self.venue, self.clock, make.metrics(), self.settings, around)
         self.numbers = count(1)
