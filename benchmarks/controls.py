@@ -118,7 +118,7 @@ class _Desk:
             events = await self.gateway.on_order(_order(2 * 10**6 + press), self.cause)
             assert events[0].status is OrderStatus.DENIED
             refused.append(time.perf_counter() - began)
-            while await venue.open_orders():
+            while await venue.open_orders():  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             cancelled.append(time.perf_counter() - began)
             watching.cancel()
@@ -143,7 +143,9 @@ async def _measure(desk: _Desk) -> list[Row]:
     return [
         _row(f"{name}: p50", "µs CPU", percentile(seconds, 0.50) * 1e6, 50),
         _row(f"{name}: p99", "µs CPU", percentile(seconds, 0.99) * 1e6, 200),
-        _row("through all controls", "orders/CPU s", len(seconds) / sum(seconds), 10_000, "at least"),
+        _row(
+            "through all controls", "orders/CPU s", len(seconds) / sum(seconds), 10_000, "at least"
+        ),
         _row("controls, event and book", "orders/CPU s", rate, 10_000, "at least"),
         _row("kill switch: until an order is refused, worst", "ms", max(refused) * 1e3, 100),
         _row(f"kill switch: {_OPEN} cancels sent, worst", "ms", max(cancelled) * 1e3, 100),

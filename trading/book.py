@@ -122,6 +122,11 @@ class OrderBook:
         symbols: Collection[str] = sorted(self._open) if symbol is None else (symbol,)
         return [state for s in symbols for state in self._open.get(s, {}).values()]
 
+    def has_working(self, parent_order_id: str) -> bool:
+        """Whether a child of an order waits for its time or may still fill."""
+        symbol = self.orders[parent_order_id].order.symbol
+        return any(s.order.parent_order_id == parent_order_id for s in self.open_orders(symbol))
+
     def _update(self, event: OrderUpdated) -> None:
         order = event.order
         known = self.orders.get(order.client_order_id)

@@ -120,7 +120,7 @@ class Gateway:
             self._recorder.record(experience) for experience in self.book.experiences.matured(data)
         ]
         events += self._guard(data)
-        events += await self._release(data)
+        events += await self._release(data, data.symbol)
         events.append(
             self._recorder.record(
                 PortfolioUpdated(
@@ -157,6 +157,7 @@ class Gateway:
                     self._recorder.update(child, OrderStatus.INITIALIZED, decision)
                     for child in planned
                 ]
+                events += await self._release(decision, order.symbol)
         return events
 
     async def on_order(self, order: Order, cause: Message) -> Sequence[Message]:
@@ -234,13 +235,19 @@ class Gateway:
             events += [halted, *await self._link.cancel_halted(halted)]
         return events
 
-    async def _release(self, data: MarketData) -> list[Message]:
-        """Ask the controls about the planned children whose time has come."""
+    async def _release(self, cause: Message, symbol: str) -> list[Message]:
+        """Ask the controls about the planned children whose time has come; end finished parents."""
         events: list[Message] = []
-        for state in self.book.open_orders(data.symbol):
-            due = state.order.created_at <= data.occurred_at
-            if state.status is OrderStatus.INITIALIZED and due:
-                events += await self._control(state.order, data)
+        now = self._clock.now()
+        for state in self.book.open_orders(symbol):
+            if state.status is OrderStatus.INITIALIZED and state.order.created_at <= now:
+                events += await self._control(state.order, cause)
+        for parent in self.book.open_orders(symbol) if self._plan else ():
+            identity = parent.order.client_order_id
+            if parent.order.role is OrderRole.PARENT and not self.book.has_working(identity):
+                reason = "its children have ended"
+                ended = OrderStatus.CANCELLED
+                events.append(self._recorder.update(parent.order, ended, cause, reason=reason))
         return events
 
     def _intent(self, decision: ConsensusResult, side: Side) -> Order:

@@ -79,9 +79,11 @@ class PaperVenue:
         self._filled_by_exits.clear()
         self._reports.clear()
         for known in orders:
+            if known.order.role is OrderRole.PARENT or known.status is OrderStatus.INITIALIZED:
+                continue  # which never left
             self._statuses[known.order.client_order_id] = known.status
             self._count_exit(known.order, known.filled)
-            if not known.is_over and known.status is not OrderStatus.INITIALIZED:
+            if not known.is_over:
                 self._accept(replace(known))
 
     async def submit(self, order: Order) -> OrderStatus:
