@@ -97,7 +97,8 @@ class Gateway:
     def recover(self, events: Iterable[Message]) -> None:
         """Rebuild the state from recorded events, oldest first."""
         for event in events:
-            self._clock.observe(event.occurred_at)
+            if not isinstance(event, TradingStateChanged):  # a person's time isn't the market's
+                self._clock.observe(event.occurred_at)
             self.book.apply(event)
         self._link.doubt()
         self._recorder.show_state()
@@ -176,7 +177,7 @@ class Gateway:
             message_id=derive_id("trading-state", request.message_id),
             correlation_id=request.correlation_id,
             causation_id=request.message_id,
-            occurred_at=self._clock.now(),
+            occurred_at=request.occurred_at,
             state=request.state,
             actor=request.actor,
             reason=request.reason,

@@ -102,14 +102,19 @@ class GatewayHandler:
 
     async def handle(self, batch: Batch) -> Effects:
         """Return what the messages cause, in order."""
-        events: list[Message] = [*await self._first(), *await self.gateway.obey()]
-        outbox: list[Outgoing] = [o for event in events for o in self._outgoing(event, (event,))]
+        events: list[Message] = []
+        outbox: list[Outgoing] = []
         ignored: list[Ignored] = []
         letters: list[DeadLetter] = []
         for delivery, message in batch:
             if self._authenticity and (refused := self._authenticity.refusal(delivery, message)):
                 letters.append(dead_letter(delivery, *refused))
                 continue
+            if isinstance(message, MarketData | ConsensusResult):
+                self._clock.observe(message.occurred_at)
+                for event in (*await self._first(), *await self.gateway.obey()):
+                    events.append(event)
+                    outbox += self._outgoing(event, (event,))
             caused = await self._take(message)
             if caused is None:
                 found = f"The gateway takes no {type(message).__name__}."

@@ -152,6 +152,8 @@ class VenueLink:
         positions = await self._broker.positions()
         found += differences(self.book, await self._broker.open_orders(), positions)
         self.connected = True
+        if not found:
+            return events
         report = Reconciled(
             message_id=derive_id("reconciled", *map(str, found)),
             correlation_id="reconciliation",
@@ -163,7 +165,7 @@ class VenueLink:
         )
         for each in found:
             self._metrics.count(Metric.DISCREPANCIES, kind=each.kind.value)
-        if found and not self.book.has_taken(report):
+        if not self.book.has_taken(report):
             events += [self._recorder.record(report), self._stop_for(report)]
         return events
 
