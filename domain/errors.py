@@ -112,6 +112,12 @@ class RecordUnavailable(QuorumError):
     exit_code = 5
 
 
+class VenueUnavailable(QuorumError):
+    """A venue did not answer in time; what it did with the question is not known."""
+
+    exit_code = 4
+
+
 class MessagesLost(QuorumError):
     """The bus no longer holds messages that were published; the record does."""
 

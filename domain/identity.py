@@ -21,6 +21,9 @@ def derive_id(kind: str, *parts: object) -> str:
     return f"{digest[:8]}-{digest[8:12]}-5{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:32]}"
 
 
-def client_order_id(decision_id: str, child: int = 0) -> str:
-    """Return the client order id of a decision's `child`-th order; brokers dedupe on it."""
+def client_order_id(decision_id: str, child: int | str = 0) -> str:
+    """Return the client order id of a decision's order; brokers dedupe on it.
+
+    `child` tells apart what follows from one decision: a number, or what the order is for.
+    """
     return f"q-{derive_id('order', decision_id, child)}"

@@ -219,6 +219,21 @@ class Metric(Enum):
         "Orders that a pre-trade control denied.",
         ("control",),
     )
+    EMERGENCY_CANCELS = MetricSpec(
+        "quorum_emergency_cancels_total", "counter", "Open orders that the kill switch cancelled."
+    )
+    VENUE_TIMEOUTS = MetricSpec(
+        "quorum_venue_timeouts_total",
+        "counter",
+        "Questions that the venue did not answer in time.",
+        ("operation",),
+    )
+    DISCREPANCIES = MetricSpec(
+        "quorum_discrepancies_total",
+        "counter",
+        "Differences between the record and the venue that nothing explains.",
+        ("kind",),
+    )
     FILLS = MetricSpec("quorum_fills_total", "counter", "Fills booked.", ("side",))
     TRADING_STATE = MetricSpec(
         "quorum_trading_state", "gauge", "0 active, 1 only reducing, 2 halted."

@@ -15,23 +15,30 @@ from domain.errors import QuorumError
 from domain.experience import Experience
 from domain.market import MarketData
 from domain.messages import Message
-from domain.money import EXACT, ZERO, notional
+from domain.money import EXACT
 from domain.orders import (
+    EVERYTHING,
     ExecutionReport,
+    OrderRole,
     OrderStatus,
     OrderUpdated,
-    Side,
+    Scope,
     TradingState,
     TradingStateChanged,
 )
 from domain.portfolio import PortfolioUpdated
 from domain.settings import TradingSettings
 from domain.voting import ConsensusResult
+from trading.activity import Activity, ActivityState
 from trading.controls.context import reservation
 from trading.experience import ExperienceBook, ExperiencesState
+from trading.exposure import Exposures, ExposuresState
 from trading.market import Market, MarketState
 from trading.order_state import OrderState
 from trading.portfolio import PortfolioLedger, PortfolioState
+
+#: A child that waits for its time.
+_PLANNED = OrderStatus.INITIALIZED
 
 
 class UnexplainedExecution(QuorumError):
@@ -51,9 +58,11 @@ class BookState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     open: dict[str, list[str]]
     walks: dict[str, str]
     taken: list[str]
-    trading_state: TradingState
+    states: list[tuple[Scope, TradingState]]
+    activity: ActivityState
+    exposures: ExposuresState
     high_water_mark: Decimal
-    last_event: datetime | None
+    market_time: datetime | None
 
 
 class OrderBook:
@@ -71,10 +80,12 @@ class OrderBook:
         self.ledger = PortfolioLedger(settings.starting_cash)
         self.experiences = ExperienceBook(settings)
         self.orders: dict[str, OrderState] = {}
-        self.trading_state = TradingState.ACTIVE
+        self.exposures = Exposures(settings.sectors)
+        self.activity = Activity(settings)
+        self.states: dict[Scope, TradingState] = {}
         self.high_water_mark = self.ledger.equity
-        self.last_event: datetime | None = None
-        """The latest moment of which an event was applied."""
+        self.market_time: datetime | None = None
+        """The latest moment of which an event was applied, but for what persons asked for."""
         self._open: dict[str, dict[str, OrderState]] = {}
         self._walks: dict[str, str] = {}
         self._taken: set[str] = set()
@@ -94,9 +105,11 @@ class OrderBook:
         book.ledger = PortfolioLedger.of(state.portfolio)
         book.experiences = ExperienceBook.of(state.experiences, settings)
         book.orders = dict(state.orders)
-        book.trading_state = state.trading_state
+        book.states = dict(state.states)
+        book.activity = Activity.of(state.activity, settings)
+        book.exposures = Exposures.of(state.exposures, settings.sectors)
         book.high_water_mark = state.high_water_mark
-        book.last_event = state.last_event
+        book.market_time = state.market_time
         book._open = {s: {name: book.orders[name] for name in n} for s, n in state.open.items()}
         book._walks = dict(state.walks)
         book._taken = set(state.taken)
@@ -112,9 +125,11 @@ class OrderBook:
             open={symbol: list(orders) for symbol, orders in self._open.items()},
             walks=self._walks,
             taken=sorted(self._taken),
-            trading_state=self.trading_state,
+            states=list(self.states.items()),
+            activity=self.activity.state(),
+            exposures=self.exposures.state(),
             high_water_mark=self.high_water_mark,
-            last_event=self.last_event,
+            market_time=self.market_time,
         )
         # Order of insertion is part of the state, so dictionaries are kept as they are.
         return msgspec.json.Encoder(decimal_format="string").encode(state)
@@ -134,12 +149,17 @@ class OrderBook:
         trading.order_state.IllegalTransition, trading.order_state.Overfill
             If an order's events contradict each other.
         """
-        self.last_event = max(self.last_event or event.occurred_at, event.occurred_at)
+        if not isinstance(event, TradingStateChanged):  # a person's time isn't the market's
+            self.market_time = max(self.market_time or event.occurred_at, event.occurred_at)
         match event:
             case MarketData():
                 self.experiences.observe(event, self.market)
                 self.market.observe(event)
+                for state in self.open_orders(event.symbol):
+                    state.observe(event)
                 self.ledger.mark(event.symbol, event.price)
+                held = self.ledger.market_value(event.symbol)
+                self.exposures.mark(event.symbol, event.price, held)
             case ConsensusResult():
                 self._taken.add(event.message_id)
                 self.experiences.open(event)
@@ -151,14 +171,21 @@ class OrderBook:
                 self.experiences.close(event)
             case TradingStateChanged():
                 self._taken.add(event.causation_id)
-                if event.state is TradingState.ACTIVE:
+                if event.state is TradingState.ACTIVE and event.scope == EVERYTHING:
                     # Resuming is a person's decision: the drawdown is measured from here on.
                     self.high_water_mark = self.ledger.equity
-                self.trading_state = event.state
+                self.activity.changed(event)
+                self.states[event.scope] = event.state
             case PortfolioUpdated():
+                self.activity.valued(event.portfolio.equity, event.occurred_at)
                 self.high_water_mark = max(self.high_water_mark, event.portfolio.equity)
             case _:
                 pass
+
+    @property
+    def trading_state(self) -> TradingState:
+        """The state of all trading; `states` has those of strategies, symbols and venues."""
+        return self.states.get(EVERYTHING, TradingState.ACTIVE)
 
     def has_taken(self, message: Message) -> bool:
         """Whether this decision or request was taken in before."""
@@ -173,35 +200,26 @@ class OrderBook:
         symbols: Collection[str] = sorted(self._open) if symbol is None else (symbol,)
         return [state for s in symbols for state in self._open.get(s, {}).values()]
 
-    def open_quantity(self, symbol: str, side: Side) -> Decimal:
-        """Return what orders of one side may still fill (shares)."""
-        total = ZERO
-        for state in self.open_orders(symbol):
-            if state.order.side is side:
-                total = EXACT.add(total, state.leaves)
-        return total
-
-    def gross_exposure(self) -> Decimal:
-        """Return the absolute value of all positions plus all open buys at the mark (USD)."""
-        total = self.ledger.gross_exposure
-        for state in self.open_orders():
-            if state.order.side is Side.BUY:
-                last = self.market.last(state.order.symbol)
-                price = max(state.order.arrival_price, last.price if last else ZERO)
-                total = EXACT.add(total, notional(price, state.leaves))
-        return total
+    def has_working(self, parent_order_id: str) -> bool:
+        """Whether a child of an order waits for its time or may still fill."""
+        symbol = self.orders[parent_order_id].order.symbol
+        return any(s.order.parent_order_id == parent_order_id for s in self.open_orders(symbol))
 
     def _update(self, event: OrderUpdated) -> None:
         order = event.order
         known = self.orders.get(order.client_order_id)
-        if event.status is OrderStatus.DENIED and known is not None:
+        if event.status is OrderStatus.DENIED and known and known.status is not _PLANNED:
             return  # A duplicate was denied; the order that has the id goes on.
         if known is None:
             known = self.orders[order.client_order_id] = OrderState(order)
             self._walks[order.client_order_id] = event.correlation_id
             self._open.setdefault(order.symbol, {})[order.client_order_id] = known
-        if event.status is not known.status:
-            known.become(event.status)
+        if event.status is OrderStatus.SUBMITTED:
+            self.activity.sent(order)
+        if event.status is OrderStatus.PENDING_REPLACE and known.replacement is None:
+            known.ask_replacement(order)
+        elif event.status is not known.status:
+            known.become(event.status, order if known.replacement else None)
         self._settle(known)
 
     def _fill(self, report: ExecutionReport) -> None:
@@ -213,15 +231,33 @@ class OrderBook:
                 kept="The fill was not booked.",
                 next_step="Compare the venue's orders with `quorum explain`, then resume trading.",
             )
-        if self.ledger.apply(report):
-            state.fill(report.quantity)
+        realized = self.ledger.realized(report.symbol)
+        closed = self.ledger.closing_cost(report)
+        if not self.ledger.has(report.execution_id):
+            state.fill(report.quantity)  # first: what it refuses is not booked
+            self.ledger.apply(report)
             self.experiences.book(report)
+            profit = EXACT.subtract(self.ledger.realized(report.symbol), realized)
+            self.activity.filled(state.order, report.executed_at, profit, closed)
+            self.exposures.hold(report.symbol, self.ledger.market_value(report.symbol))
             self._settle(state)
+            parent = self.orders.get(state.order.parent_order_id)
+            if parent is not None and state.order.role is OrderRole.CHILD:
+                parent.fill(report.quantity)
+                self._settle(parent)
 
     def _settle(self, state: OrderState) -> None:
         """Hold cash for exactly what may still fill, and forget an order that is over."""
-        order = state.order
-        held = reservation(order.side, state.leaves, order.arrival_price, self._settings)
+        order, leaves = state.order, state.leaves
+        if order.role is OrderRole.PARENT and leaves:  # less what its children hold
+            sent = self.activity.children(order.client_order_id)
+            leaves = EXACT.subtract(order.quantity, sent)
+        held = reservation(state.replacement or order, leaves, self._settings)
         self.ledger.reserve(order.client_order_id, held)
+        self.exposures.open(state.replacement or order, leaves)
+        if order.role is OrderRole.CHILD:
+            self.activity.at_risk(order, EXACT.add(state.filled, leaves))
+            if (parent := self.orders.get(order.parent_order_id)) is not None:
+                self._settle(parent)
         if state.is_over:
             self._open.get(order.symbol, {}).pop(order.client_order_id, None)

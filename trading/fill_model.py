@@ -14,11 +14,14 @@ from decimal import ROUND_DOWN, Decimal
 
 from domain.market import MarketData
 from domain.money import BASIS_POINT, EXACT, ZERO, canonical, notional
-from domain.orders import Order, OrderType, Side, TimeInForce
+from domain.orders import Order, Side, TimeInForce
 from domain.settings import TradingSettings
+from trading.stops import Stop, price_range
 
 #: Fill prices (USD) and slippage (bps) are kept in whole millionths.
 _MILLIONTH = Decimal("0.000001")
+#: What does not fill at once does not fill at all.
+_AT_ONCE = (TimeInForce.IOC, TimeInForce.FOK, TimeInForce.AT_CLOSE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,20 @@ def market_price(
     bar: MarketData,
     volatility: Decimal,
     settings: TradingSettings,
+    *,
+    start: Decimal | None = None,
 ) -> Decimal:
-    """Return the price (USD) of a market order for `quantity` shares at the bar's open.
+    """Return the price (USD) of a market order for `quantity` shares.
 
     Parameters
     ----------
     volatility
         Standard deviation of one bar's return, as a fraction, known before the bar.
+    start
+        Price at which the order reaches the market; by default the bar's open.
     """
-    start = bar.open if bar.open is not None else bar.price
+    if start is None:
+        start = _open(bar)
     if bar.bid is not None and bar.ask is not None:
         half_spread = EXACT.divide(EXACT.subtract(bar.ask, bar.bid), Decimal(2))
     else:
@@ -68,26 +76,36 @@ def fill(
     available: Decimal,
     volatility: Decimal,
     settings: TradingSettings,
+    stop: Stop | None = None,
 ) -> SimulatedFill | None:
     """Return what `bar` fills of an order with `leaves` shares open, or None.
 
     Of the bar's volume `available` shares are still to be had (`fillable`, less earlier fills).
     A limit order fills at the market's price where that is within the limit, and else at its
     limit if the bar traded through it (a touch is not enough: the queue ahead is unknown). IOC and
-    FOK look at the open alone; FOK needs the whole quantity.
+    FOK look at the open alone; FOK needs the whole quantity. A stop reaches the market at its
+    level, or at the open where the price gapped through it; AT_CLOSE at the bar's close.
     """
     quantity = min(leaves, available)
     if quantity <= 0 or (order.time_in_force is TimeInForce.FOK and quantity < leaves):
         return None
-    price = market_price(order.side, quantity, bar, volatility, settings)
-    if order.order_type is OrderType.LIMIT and order.limit_price is not None:
+    start = _open(bar)
+    if order.time_in_force is TimeInForce.AT_CLOSE:
+        start = bar.price
+    elif stop is not None and not stop.triggered:
+        reached = stop.reached(bar)
+        if reached is None:
+            return None
+        start = reached
+    price = market_price(order.side, quantity, bar, volatility, settings, start=start)
+    if order.limit_price is not None:
         limit, buys = order.limit_price, order.side is Side.BUY
         marketable = price <= limit if buys else price >= limit
         if not marketable:
-            if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
-                return None
-            low, high = _range(bar)
-            if not (low < limit if buys else high > limit):
+            # What came before the order reached the market within the bar is not known.
+            at_once = order.time_in_force in _AT_ONCE or start != _open(bar)
+            low, high = price_range(bar)
+            if at_once or not (low < limit if buys else high > limit):
                 return None
             price = limit
     return SimulatedFill(quantity, price, notional(settings.fee_per_share, quantity))
@@ -131,14 +149,11 @@ def signed(side: Side, price: Decimal, arrival_price: Decimal) -> Decimal:
     return worse if side is Side.BUY else EXACT.subtract(ZERO, worse)
 
 
-def _range(bar: MarketData) -> tuple[Decimal, Decimal]:
-    """Return the lowest and the highest price that the bar shows (USD)."""
-    shown = [bar.price] if bar.open is None else [bar.open, bar.price]
-    low = bar.low if bar.low is not None else min(shown)
-    high = bar.high if bar.high is not None else max(shown)
-    return low, high
+def _open(bar: MarketData) -> Decimal:
+    """Return the first price that the bar shows (USD)."""
+    return bar.price if bar.open is None else bar.open
 
 
 def _clip(price: Decimal, bar: MarketData) -> Decimal:
-    low, high = _range(bar)
+    low, high = price_range(bar)
     return min(max(price, low), high)

@@ -17,10 +17,9 @@ from domain.metrics import Metric
 from domain.money import EXACT
 from domain.orders import (
     Denial,
-    ExecutionReport,
     Order,
+    OrderRole,
     OrderStatus,
-    OrderUpdated,
     Side,
     TradingState,
     TradingStateChanged,
@@ -29,14 +28,18 @@ from domain.orders import (
 from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.ports.broker import Broker
 from domain.ports.clock import Clock
+from domain.ports.kill_switch import KillSwitch
 from domain.ports.metrics import Metrics
 from domain.settings import TradingSettings
 from domain.voting import Action, ConsensusResult, Outcome
 from trading.book import OrderBook
-from trading.controls import first_denial
-from trading.controls.context import ControlContext, drawdown, reservation
-from trading.fill_model import slippage_bps
-from trading.order_state import OrderState
+from trading.children import Planner, children
+from trading.controls import first_denial, stopped_by
+from trading.controls.context import drawdown
+from trading.kill_switch import NeverPressed
+from trading.order_context import Surroundings, context_of
+from trading.recorder import Recorder
+from trading.venue_link import VenueLink
 
 _SIDES: Mapping[Action, Side] = {Action.BUY: Side.BUY, Action.SELL: Side.SELL}
 
@@ -54,16 +57,45 @@ class Gateway:
         Counts orders, denials and fills.
     settings
         Limits of the controls, starting cash.
+    around
+        Calendar, versions and flags that the controls ask about.
+    switch
+        What persons ask for beside the record.
+    plan
+        How an order is to be worked; without a plan it is sent whole.
     """
 
     def __init__(
-        self, broker: Broker, clock: Clock, metrics: Metrics, settings: TradingSettings
+        self,
+        broker: Broker,
+        clock: Clock,
+        metrics: Metrics,
+        settings: TradingSettings,
+        around: Surroundings | None = None,
+        *,
+        switch: KillSwitch | None = None,
+        plan: Planner | None = None,
     ) -> None:
         self._broker = broker
         self._clock = clock
         self._metrics = metrics
         self._settings = settings
-        self.book = OrderBook(settings)
+        self._around = around or Surroundings()
+        self._switch = switch or NeverPressed()
+        self._plan = plan
+        self._take_over(OrderBook(settings))
+
+    def _take_over(self, book: OrderBook) -> None:
+        self.book = book
+        self._recorder = Recorder(book, self._metrics)
+        self._link = VenueLink(
+            self._broker,
+            self._recorder,
+            self._clock,
+            self._metrics,
+            self._settings,
+            switch=self._switch,
+        )
 
     @property
     def portfolio(self) -> Portfolio:
@@ -72,17 +104,20 @@ class Gateway:
 
     def resume(self, book: OrderBook) -> None:
         """Go on from a state that was kept."""
-        self.book = book
-        if book.last_event is not None:
-            self._clock.observe(book.last_event)
-        self._show_state()
+        self._take_over(book)
+        if book.market_time is not None:
+            self._clock.observe(book.market_time)
+        self._link.doubt()
+        self._recorder.show_state()
 
     def recover(self, events: Iterable[Message]) -> None:
         """Rebuild the state from recorded events, oldest first."""
         for event in events:
-            self._clock.observe(event.occurred_at)
             self.book.apply(event)
-        self._show_state()
+        if self.book.market_time is not None:
+            self._clock.observe(self.book.market_time)
+        self._link.doubt()
+        self._recorder.show_state()
 
     async def on_market_data(self, data: MarketData) -> Sequence[Message]:
         """Let the venue fill pending orders on a bar, mark it, and tell the portfolio.
@@ -93,15 +128,18 @@ class Gateway:
         if not self.book.market.is_news(data):
             return []
         # Indicators are floats, and the order path reads them only for what matures with this bar.
-        events: list[Message] = [self._record(replace(data, technical_indicators={}))]
+        events: list[Message] = [self._recorder.record(replace(data, technical_indicators={}))]
         for report in await self._broker.on_market_data(data):
-            events += self._fill(report, data)
+            events += self._recorder.fill(report, data)
         for state in self.book.open_orders(data.symbol):
-            events += await self._ask_status(state, data)
-        events += [self._record(experience) for experience in self.book.experiences.matured(data)]
+            events += await self._link.ask(state, data)
+        events += [
+            self._recorder.record(experience) for experience in self.book.experiences.matured(data)
+        ]
         events += self._guard(data)
+        events += await self._release(data, data.symbol)
         events.append(
-            self._record(
+            self._recorder.record(
                 PortfolioUpdated(
                     message_id=derive_id("portfolio", data.message_id),
                     correlation_id=data.correlation_id,
@@ -122,46 +160,111 @@ class Gateway:
         self._clock.observe(decision.occurred_at)
         if self.book.has_taken(decision):
             return []
-        events: list[Message] = [self._record(decision)]
+        events: list[Message] = [self._recorder.record(decision)]
         side = _SIDES.get(decision.proposal.action)
         if decision.outcome is Outcome.EXECUTE and side is not None:
             order = self._intent(decision, side)
-            denial = first_denial(order, self._context(order))
-            status = OrderStatus.SUBMITTED if denial is None else OrderStatus.DENIED
-            reason = self._shortened(decision, order) if denial is None else denial.reason
-            events.append(self._update(order, status, decision, reason=reason, denial=denial))
+            plan = self._plan(order, decision) if self._plan else None
+            if plan is not None:
+                order = replace(order, role=OrderRole.PARENT)
+            events += await self._control(order, decision, self._shortened(decision, order))
+            if plan is not None and not self.book.orders[order.client_order_id].is_over:
+                planned = children(order, plan, self._clock.now(), self._around.sessions)
+                events += [
+                    self._recorder.update(child, OrderStatus.INITIALIZED, decision)
+                    for child in planned
+                ]
+                events += await self._release(decision, order.symbol)
         return events
 
+    async def on_order(self, order: Order, cause: Message) -> Sequence[Message]:
+        """Ask the controls about an order that another worker made of what `cause` says."""
+        self._clock.observe(cause.occurred_at)
+        return await self._control(order, cause)
+
     async def on_request(self, request: TradingStateRequested) -> Sequence[Message]:
-        """Change the trading state because a person asks for it.
+        """Change the trading state because a person asks for it; HALTED cancels what is open.
 
         A request that came before has no effect.
         """
-        self._clock.observe(request.occurred_at)
         if self.book.has_taken(request):
             return []
+        changed = TradingStateChanged(
+            message_id=derive_id("trading-state", request.message_id),
+            correlation_id=request.correlation_id,
+            causation_id=request.message_id,
+            occurred_at=request.occurred_at,
+            state=request.state,
+            actor=request.actor,
+            reason=request.reason,
+            scope=request.scope,
+        )
+        return [self._recorder.record(changed), *await self._link.cancel_halted(changed)]
+
+    async def obey(self) -> Sequence[Message]:
+        """Take in what the kill switch asks for and the record has not yet."""
         return [
-            self._record(
-                TradingStateChanged(
-                    message_id=derive_id("trading-state", request.message_id),
-                    correlation_id=request.correlation_id,
-                    causation_id=request.message_id,
-                    occurred_at=request.occurred_at,
-                    state=request.state,
-                    actor=request.actor,
-                    reason=request.reason,
-                )
-            )
+            event for request in self._switch.requests() for event in await self.on_request(request)
         ]
 
     async def dispatch(self) -> Sequence[Message]:
-        """Send what was decided and not yet sent; safe to repeat, the venue dedupes."""
+        """Send what was decided and not yet sent, and learn what became of what is in doubt.
+
+        Safe to repeat: what may have been sent before is asked about, never sent again.
+        """
+        return await self._link.dispatch()
+
+    async def cancel(self, client_order_id: str, cause: Message) -> Sequence[Message]:
+        """Ask the venue to cancel an order; one that never left, or is over, needs no asking."""
+        return await self._link.cancel(client_order_id, cause)
+
+    async def reconcile(self) -> Sequence[Message]:
+        """Compare the record with the venue: book what explains itself, stop for what does not.
+
+        Raises
+        ------
+        VenueUnavailable
+            If the venue does not answer; without its answer nothing may be traded.
+        """
+        return await self._link.reconcile()
+
+    async def _control(self, order: Order, cause: Message, reason: str = "") -> list[Message]:
+        """Ask the controls about an order, record what they say, and stop what must stop."""
+        context = context_of(
+            order,
+            self.book,
+            self._settings,
+            self._clock.now(),
+            around=self._around,
+            states=self._link.states(),
+            connected=self._link.connected,
+        )
+        denial = first_denial(order, context)
+        if denial is None:
+            return [self._recorder.update(order, OrderStatus.SUBMITTED, cause, reason=reason)]
+        events: list[Message] = [
+            self._recorder.update(
+                order, OrderStatus.DENIED, cause, reason=denial.reason, denial=denial
+            )
+        ]
+        if (scope := stopped_by(denial, order)) is not None:
+            halted = self._recorder.change_state(cause, TradingState.HALTED, denial, scope)
+            events += [halted, *await self._link.cancel_halted(halted)]
+        return events
+
+    async def _release(self, cause: Message, symbol: str) -> list[Message]:
+        """Ask the controls about the planned children whose time has come; end finished parents."""
         events: list[Message] = []
-        for state in self.book.open_orders():
-            if state.status is OrderStatus.SUBMITTED:
-                status = await self._broker.submit(state.order)
-                if status in (OrderStatus.ACCEPTED, OrderStatus.REJECTED):
-                    events.append(self._update(state.order, status))
+        now = self._clock.now()
+        for state in self.book.open_orders(symbol):
+            if state.status is OrderStatus.INITIALIZED and state.order.created_at <= now:
+                events += await self._control(state.order, cause)
+        for parent in self.book.open_orders(symbol) if self._plan else ():
+            identity = parent.order.client_order_id
+            if parent.order.role is OrderRole.PARENT and not self.book.has_working(identity):
+                reason = "its children have ended"
+                ended = OrderStatus.CANCELLED
+                events.append(self._recorder.update(parent.order, ended, cause, reason=reason))
         return events
 
     def _intent(self, decision: ConsensusResult, side: Side) -> Order:
@@ -171,7 +274,7 @@ class Gateway:
             # Sell at most what is there; with nothing there the controls deny the whole.
             available = EXACT.subtract(
                 self.book.ledger.quantity(proposal.symbol),
-                self.book.open_quantity(proposal.symbol, Side.SELL),
+                self.book.exposures.quantity(proposal.symbol, Side.SELL),
             )
             quantity = min(quantity, available) if available > 0 else quantity
         return Order(
@@ -182,6 +285,7 @@ class Gateway:
             quantity=quantity,
             arrival_price=proposal.reference_price,
             created_at=decision.occurred_at,
+            strategy=proposal.model_version.partition("@")[0],
         )
 
     @staticmethod
@@ -189,108 +293,12 @@ class Gateway:
         wanted = decision.proposal.quantity
         return "" if order.quantity == wanted else f"shortened from {wanted} to what is held"
 
-    def _context(self, order: Order) -> ControlContext:
-        book, symbol = self.book, order.symbol
-        return ControlContext(
-            trading_state=book.trading_state,
-            limits=self._settings,
-            now=self._clock.now(),
-            last=book.market.last(symbol),
-            held=book.ledger.quantity(symbol),
-            open_buys=book.open_quantity(symbol, Side.BUY),
-            open_sells=book.open_quantity(symbol, Side.SELL),
-            equity=book.ledger.equity,
-            gross_exposure=book.gross_exposure(),
-            buying_power=book.ledger.buying_power,
-            reservation=reservation(
-                order.side, order.quantity, order.arrival_price, self._settings
-            ),
-            high_water_mark=book.high_water_mark,
-            known_orders=book.orders,
-        )
-
-    def _fill(self, report: ExecutionReport, data: MarketData) -> list[Message]:
-        """Book a venue's fill, completed with what only the order path knows, once."""
-        if self.book.ledger.has(report.execution_id):
-            return []
-        state = self.book.orders.get(report.client_order_id)
-        if state is not None:
-            order = state.order
-            report = replace(
-                report,
-                correlation_id=self.book.correlation_id(order.client_order_id),
-                decision_id=order.decision_id,
-                slippage_bps=slippage_bps(order.side, report.price, order.arrival_price),
-            )
-        events: list[Message] = [self._record(report)]
-        self._metrics.count(Metric.FILLS, side=report.side.value)
-        reached = self.book.orders[report.client_order_id]
-        events.append(self._update(reached.order, reached.status, data))
-        return events
-
-    async def _ask_status(self, state: OrderState, data: MarketData) -> list[Message]:
-        """Learn what a venue did to an order besides filling it."""
-        status = await self._broker.status(state.order.client_order_id)
-        if status is None or status is state.status:
-            return []
-        return [self._update(state.order, status, data)]
-
     def _guard(self, data: MarketData) -> list[Message]:
         """Go from ACTIVE to REDUCING when the drawdown reaches its limit."""
-        book = self.book
+        book, limit = self.book, self._settings.maximum_drawdown
         fallen = drawdown(book.ledger.equity, book.high_water_mark)
-        if book.trading_state is not TradingState.ACTIVE or (
-            fallen < self._settings.maximum_drawdown
-        ):
+        if book.trading_state is not TradingState.ACTIVE or fallen < limit:
             return []
-        return [
-            self._record(
-                TradingStateChanged(
-                    message_id=derive_id("trading-state", data.message_id),
-                    correlation_id=data.correlation_id,
-                    causation_id=data.message_id,
-                    occurred_at=data.occurred_at,
-                    state=TradingState.REDUCING,
-                    actor="drawdown_guard",
-                    reason=f"drawdown {fallen} reached {self._settings.maximum_drawdown}",
-                )
-            )
-        ]
-
-    def _update(
-        self,
-        order: Order,
-        status: OrderStatus,
-        cause: Message | None = None,
-        *,
-        reason: str = "",
-        denial: Denial | None = None,
-    ) -> Message:
-        known = self.book.orders.get(order.client_order_id)
-        update = OrderUpdated(
-            message_id=derive_id(
-                "order-update", order.client_order_id, status, known.fills if known else 0
-            ),
-            correlation_id=self.book.correlation_id(order.client_order_id)
-            or (cause.correlation_id if cause else ""),
-            causation_id=cause.message_id if cause else order.decision_id,
-            occurred_at=cause.occurred_at if cause else order.created_at,
-            order=order,
-            status=status,
-            reason=reason,
-            denial=denial,
-        )
-        self._metrics.count(Metric.ORDERS, status=status.value)
-        if denial is not None:
-            self._metrics.count(Metric.DENIALS, control=denial.control)
-        return self._record(update)
-
-    def _record(self, event: Message) -> Message:
-        self.book.apply(event)
-        if isinstance(event, TradingStateChanged):
-            self._show_state()
-        return event
-
-    def _show_state(self) -> None:
-        state = tuple(TradingState).index(self.book.trading_state)
-        self._metrics.gauge(Metric.TRADING_STATE, state)
+        reached = f"drawdown {fallen} reached {limit}"
+        tripped = Denial(control="drawdown_guard", reason=reached, measured=fallen, limit=limit)
+        return [self._recorder.change_state(data, TradingState.REDUCING, tripped)]

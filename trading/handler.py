@@ -25,20 +25,24 @@ from domain.orders import (
 from domain.portfolio import PortfolioUpdated
 from domain.ports.broker import Broker
 from domain.ports.clock import Clock
+from domain.ports.kill_switch import KillSwitch
 from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing, Recorded
 from domain.ports.metrics import Metrics
+from domain.reconciliation import Reconciled
 from domain.refusals import Refusal
 from domain.settings import Settings
 from domain.streams import Stream, partition_of
 from domain.voting import ConsensusResult
 from trading.book import OrderBook
 from trading.gateway import Gateway
+from trading.order_context import Surroundings
 from trading.paper_venue import PaperVenue
 
 #: Who hears of what; the inputs that are recorded are nobody's news.
 _STREAMS: Mapping[type[Message], Stream] = {
     OrderUpdated: Stream.ORDERS,
     TradingStateChanged: Stream.ORDERS,
+    Reconciled: Stream.ORDERS,
     ExecutionReport: Stream.EXECUTIONS,
     PortfolioUpdated: Stream.PORTFOLIO,
     Experience: Stream.EXPERIENCES,
@@ -66,6 +70,8 @@ class GatewayHandler:
         Tells the controls how old a price is.
     authenticity
         Judges decisions and requests; None takes them as they come (a backtest).
+    switch, around
+        As for `Gateway`.
     """
 
     log: str = Log.ORDERS
@@ -78,8 +84,13 @@ class GatewayHandler:
         settings: Settings,
         authenticity: Authenticity | None = None,
         *,
+        switch: KillSwitch | None = None,
+        around: Surroundings | None = None,
         events_between_snapshots: int = _EVENTS_BETWEEN_SNAPSHOTS,
     ) -> None:
+        self._switch = switch
+        self._around = around
+        self._reconciled = False
         self._authenticity = authenticity
         self._between = events_between_snapshots
         self._since_snapshot = 0
@@ -100,13 +111,14 @@ class GatewayHandler:
             except msgspec.ValidationError as problem:
                 _log.warning("a snapshot of another release: read all orders", problem=str(problem))
         self._since_snapshot = 0
-        async for entry in _recorded(ledger, after):
-            gateway.recover((entry.message,))
-            self._since_snapshot += 1
+        async for page in _recorded(ledger, after):
+            gateway.recover(entry.message for entry in page)
+            self._since_snapshot += len(page)
         if isinstance(self._venue, PaperVenue):
             book = gateway.book
             self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
         self.gateway = gateway
+        self._reconciled = False
 
     async def handle(self, batch: Batch) -> Effects:
         """Return what the messages cause, in order."""
@@ -118,6 +130,11 @@ class GatewayHandler:
             if self._authenticity and (refused := self._authenticity.refusal(delivery, message)):
                 letters.append(dead_letter(delivery, *refused))
                 continue
+            if isinstance(message, MarketData | ConsensusResult):
+                self._clock.observe(message.occurred_at)
+                for event in (*await self._first(), *await self.gateway.obey()):
+                    events.append(event)
+                    outbox += self._outgoing(event, (event,))
             caused = await self._take(message)
             if caused is None:
                 found = f"The gateway takes no {type(message).__name__}."
@@ -134,6 +151,14 @@ class GatewayHandler:
             ignored=tuple(ignored),
             snapshot=self._snapshot(len(events)),
         )
+
+    async def _first(self) -> Sequence[Message]:
+        """Reconcile with the venue once, before anything else is taken in."""
+        if self._reconciled:
+            return ()
+        events = await self.gateway.reconcile()
+        self._reconciled = True
+        return events
 
     async def committed(self, effects: Effects) -> Effects | None:  # noqa: ARG002 - what is unsent counts
         """Send committed orders to a venue outside; inside there is nothing left to send."""
@@ -152,22 +177,29 @@ class GatewayHandler:
         return self.gateway.book.to_bytes()
 
     def _new_gateway(self) -> Gateway:
-        return Gateway(self._venue, self._clock, self._metrics, self._settings.trading)
+        return Gateway(
+            self._venue,
+            self._clock,
+            self._metrics,
+            self._settings.trading,
+            self._around,
+            switch=self._switch,
+        )
 
     async def _take(self, message: Message) -> Sequence[Message] | None:
         """Return what a message causes, or None if it is not the gateway's to take."""
         match message:
             case MarketData():
-                return await self.gateway.on_market_data(message)
+                events = [*await self.gateway.on_market_data(message)]
             case ConsensusResult():
                 events = [*await self.gateway.on_decision(message)]
-                if isinstance(self._venue, PaperVenue):
-                    events += await self.gateway.dispatch()
-                return events
             case TradingStateRequested():
                 return await self.gateway.on_request(message)
             case _:
                 return None
+        if isinstance(self._venue, PaperVenue):
+            events += await self.gateway.dispatch()
+        return events
 
     def _outgoing(self, cause: Message, events: Sequence[Message]) -> list[Outgoing]:
         partition = partition_of(_symbol(cause), self._settings.partitions)
@@ -191,8 +223,8 @@ def _symbol(message: Message) -> str:
             return ""
 
 
-async def _recorded(ledger: Ledger, after: int) -> AsyncIterator[Recorded]:
-    """Yield the log's events behind `after`, oldest first.
+async def _recorded(ledger: Ledger, after: int) -> AsyncIterator[Sequence[Recorded]]:
+    """Yield the log's events behind `after`, oldest first, by pages.
 
     Raises
     ------
@@ -206,6 +238,5 @@ async def _recorded(ledger: Ledger, after: int) -> AsyncIterator[Recorded]:
                 kept="Nothing was traded on a state that can't be known.",
                 next_step="Start the release that archived the months before, or restore a backup.",
             )
-        for entry in page:
-            yield entry
+        yield page
         after = page[-1].sequence

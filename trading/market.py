@@ -10,7 +10,7 @@ from typing import Self
 import msgspec
 
 from domain.market import MarketData
-from domain.money import EXACT, ZERO, canonical
+from domain.money import EXACT, ZERO, canonical, ratio
 
 #: Closes remembered per symbol: 20 returns.
 WINDOW = 21
@@ -83,6 +83,11 @@ class Market:
     def volatility(self, symbol: str) -> Decimal:
         """Return `volatility` of the symbol's recent closes (fraction per bar)."""
         return volatility(self._closes.get(symbol, ()))
+
+    def mean_price(self, symbol: str) -> Decimal | None:
+        """Return the mean of the symbol's recent closes, or None if it was never seen."""
+        closes = self._closes.get(symbol)
+        return ratio(_total(closes), Decimal(len(closes))) if closes else None
 
     @classmethod
     def of(cls, state: MarketState) -> Self:

@@ -84,6 +84,11 @@ class PortfolioLedger:
         self._holdings: dict[str, Holding] = {}
         self._marks: dict[str, Decimal] = {}
         self._reserved: dict[str, Decimal] = {}
+        # Totals are kept up, not summed: all parts are whole billionths, so both are the same.
+        self._reserved_total = ZERO
+        self._values: dict[str, Decimal] = {}
+        self._net = ZERO
+        self._gross = ZERO
         self._executions: set[str] = set()
 
     @classmethod
@@ -95,6 +100,10 @@ class PortfolioLedger:
         ledger._marks = dict(state.marks)
         ledger._reserved = dict(state.reserved)
         ledger._executions = set(state.executions)
+        ledger._reserved_total = _total(state.reserved.values())
+        ledger._values = dict.fromkeys(state.holdings, ZERO)
+        for symbol in state.holdings:
+            ledger._revalue(symbol)
         return ledger
 
     def state(self) -> PortfolioState:
@@ -122,6 +131,7 @@ class PortfolioLedger:
         self.fees = _add(self.fees, report.fee)
         self._holdings.setdefault(report.symbol, Holding()).trade(quantity, report.price, amount)
         self._marks.setdefault(report.symbol, report.price)
+        self._revalue(report.symbol)
         return True
 
     def has(self, execution_id: str) -> bool:
@@ -131,6 +141,7 @@ class PortfolioLedger:
     def mark(self, symbol: str, price: Decimal) -> None:
         """Value `symbol` at `price` (USD) from now on."""
         self._marks[symbol] = price
+        self._revalue(symbol)
 
     def reserve(self, client_order_id: str, amount: Decimal) -> None:
         """Hold exactly `amount` of cash (USD) for an order; 0 releases it.
@@ -145,15 +156,15 @@ class PortfolioLedger:
                 f"A reservation of {amount} USD is negative.",
                 next_step="Reserve zero or a positive amount.",
             )
+        before = self._reserved.pop(client_order_id, ZERO)
         if amount:
             self._reserved[client_order_id] = amount
-        else:
-            self._reserved.pop(client_order_id, None)
+        self._reserved_total = _add(self._reserved_total, _subtract(amount, before))
 
     @property
     def reserved(self) -> Decimal:
         """Cash held for orders that may still fill (USD)."""
-        return _total(self._reserved.values())
+        return canonical(self._reserved_total)
 
     @property
     def buying_power(self) -> Decimal:
@@ -163,12 +174,12 @@ class PortfolioLedger:
     @property
     def equity(self) -> Decimal:
         """Cash plus positions at the mark (USD)."""
-        return _add(self.cash, _total(self.market_value(symbol) for symbol in self._holdings))
+        return canonical(_add(self.cash, self._net))
 
     @property
     def gross_exposure(self) -> Decimal:
         """Sum of the absolute position values (USD)."""
-        return _total(self.market_value(symbol).copy_abs() for symbol in self._holdings)
+        return canonical(self._gross)
 
     @property
     def realized_pnl(self) -> Decimal:
@@ -188,8 +199,35 @@ class PortfolioLedger:
 
     def market_value(self, symbol: str) -> Decimal:
         """Return the signed value held at the mark (USD)."""
+        return self._values.get(symbol, ZERO)
+
+    def realized(self, symbol: str) -> Decimal:
+        """Return the profit of what was closed of a symbol, before fees (USD)."""
+        holding = self._holdings.get(symbol)
+        return holding.realized_pnl if holding else ZERO
+
+    def closing_cost(self, report: ExecutionReport) -> Decimal:
+        """Return what the part of the holding that a fill would close has cost (USD)."""
+        holding = self._holdings.get(report.symbol)
+        if (
+            holding is None
+            or not holding.quantity
+            or (holding.quantity > 0) is (report.side is Side.BUY)
+        ):
+            return ZERO
+        held = holding.quantity.copy_abs()
+        closed = min(held, report.quantity)
+        return canonical(EXACT.divide(EXACT.multiply(holding.cost.copy_abs(), closed), held))
+
+    def _revalue(self, symbol: str) -> None:
         quantity = self.quantity(symbol)
-        return notional(self._marks[symbol], quantity) if quantity else ZERO
+        value = notional(self._marks[symbol], quantity) if quantity else ZERO
+        before = self._values.get(symbol, ZERO)
+        if value == before:
+            return
+        self._values[symbol] = value
+        self._net = _add(self._net, _subtract(value, before))
+        self._gross = _add(self._gross, _subtract(value.copy_abs(), before.copy_abs()))
 
     def snapshot(self) -> Portfolio:
         """Return the portfolio as a value; closed positions are left out."""

@@ -10,6 +10,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -17,8 +18,11 @@ from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
 from adapters.keys import FolderKeyRing, KeyFolder, sealing
+from adapters.kill_switch import FileKillSwitch
 from adapters.ledger import migrate, open_ledger
+from adapters.market_data.sessions import trading_sessions
 from adapters.metrics import PrometheusMetrics
+from adapters.processes.fleet import Fleet
 from adapters.processes.run_file import stop_requested
 from adapters.profile import connected
 from adapters.run_process import run_process
@@ -27,9 +31,12 @@ from consensus.housekeeping import Housekeeping
 from consensus.processor import Processor
 from consensus.retries import keep_running, until_first_ends
 from domain.producers import Producer
+from domain.sessions import Sessions
 from domain.settings import Settings
 from domain.streams import Stream
 from trading.handler import LOG_PARTITION, GatewayHandler
+from trading.kill_switch import watch
+from trading.order_context import Surroundings
 from trading.paper_venue import PaperVenue
 
 PROCESS = "gateway"
@@ -43,6 +50,10 @@ FOLLOWED = (
     Stream.EXPERIENCES,
     Stream.DEAD_LETTERS,
 )
+
+#: Sessions that are known: every day that daily bars are usually had of, and a year ahead.
+_FIRST_SESSION = date(1990, 1, 1)
+_AHEAD = timedelta(days=365)
 
 _log = structlog.get_logger(__name__)
 
@@ -60,6 +71,9 @@ class GatewayService:
         self._settings = settings
         self._metrics = PrometheusMetrics()
         self._processor: Processor | None = None
+        self._switch = FileKillSwitch(settings.home)
+        self._sessions = _sessions(settings)
+        self._venue = PaperVenue(settings.trading, self._sessions)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve health and process until `stop` is set.
@@ -78,7 +92,13 @@ class GatewayService:
             home=settings.home,
             process=PROCESS,
         ):
-            await until_first_ends(keep_running(self._open_processor, stop), self._keep_house())
+            await until_first_ends(
+                keep_running(self._open_processor, stop), self._keep_house(), self._watch_switch()
+            )
+
+    async def _watch_switch(self) -> None:
+        """Obey the kill switch whatever the record and the bus are doing."""
+        await watch(self._switch, self._venue, self._metrics, self._settings.trading.venue)
 
     async def _keep_house(self) -> None:
         settings = self._settings
@@ -110,11 +130,13 @@ class GatewayService:
         bus = open_bus(settings, metrics, encode=sealing(settings, Producer.GATEWAY))
         ledger = open_ledger(settings)
         handler = GatewayHandler(
-            PaperVenue(settings.trading),
+            self._venue,
             open_clock(settings),
             metrics,
             settings,
             Authenticity(FolderKeyRing(KeyFolder.of(settings))),
+            switch=self._switch,
+            around=Surroundings(sessions=self._sessions, versions=Fleet(settings.home).versions),
         )
         try:
             self._processor = Processor(
@@ -132,6 +154,14 @@ class GatewayService:
             self._processor = None
             await ledger.close()
             await bus.close()
+
+
+def _sessions(settings: Settings) -> Sessions | None:
+    """Return the venue's calendar: every year that a replay or this year's trading may need."""
+    exchange = settings.trading.exchange
+    if not exchange:
+        return None
+    return trading_sessions(exchange, _FIRST_SESSION, datetime.now(UTC).date() + _AHEAD)
 
 
 def sources(partitions: int) -> list[tuple[Stream, int]]:

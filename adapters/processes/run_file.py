@@ -9,6 +9,7 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -28,6 +29,7 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
     identity: ProcessIdentity
     host: str
     port: int
+    software_version: str = ""
 
     @property
     def pid(self) -> int:
@@ -50,7 +52,13 @@ def announced(home: Path, process: str, host: str, port: int) -> Iterator[RunFil
     EnvironmentProblem
         If the state folder is not writable.
     """
-    run_file = RunFile(process=process, identity=ProcessIdentity.own(), host=host, port=port)
+    run_file = RunFile(
+        process=process,
+        identity=ProcessIdentity.own(),
+        host=host,
+        port=port,
+        software_version=version("quorum"),
+    )
     path = _path(home, process)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,6 +81,16 @@ def find_process(home: Path, process: str) -> RunFile | None:
     """Return where `process` listens, or None if it doesn't run."""
     run_file = _read(_path(home, process))
     return run_file if run_file is not None and run_file.identity.alive() else None
+
+
+def software_versions(home: Path) -> frozenset[str]:
+    """Return the versions of the software that the living processes of a state folder run."""
+    found = (_read(path) for path in sorted((home / "run").glob("*.json")))
+    return frozenset(
+        run_file.software_version
+        for run_file in found
+        if run_file is not None and run_file.software_version and run_file.identity.alive()
+    )
 
 
 @contextmanager

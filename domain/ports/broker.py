@@ -9,10 +9,17 @@ from domain.orders import ExecutionReport, Order, OrderStatus
 
 
 class Broker(Protocol):
-    """Accepts orders once per client order id and reports fills."""
+    """Accepts orders once per client order id and reports fills.
+
+    Where it does not answer in time, every method raises `domain.errors.VenueUnavailable`.
+    """
 
     async def submit(self, order: Order) -> OrderStatus:
         """Send an order; sending the same client order id again only returns its status."""
+        ...
+
+    async def replace(self, order: Order) -> OrderStatus:
+        """Ask to give an open order new quantity and prices; returns the status afterwards."""
         ...
 
     async def cancel(self, client_order_id: str) -> OrderStatus:
@@ -21,6 +28,10 @@ class Broker(Protocol):
 
     async def status(self, client_order_id: str) -> OrderStatus | None:
         """Return an order's status, or None if the venue never saw it."""
+        ...
+
+    async def executions(self, client_order_id: str) -> Sequence[ExecutionReport]:
+        """Return the fills of an order, oldest first."""
         ...
 
     async def open_orders(self) -> Sequence[Order]:

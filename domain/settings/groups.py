@@ -5,13 +5,10 @@ from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AwareDatetime, Field, SecretStr
 
-
-class SettingsGroup(BaseModel):
-    """Settings of one subject, under one prefix."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+from domain.settings.controls import ControlSettings
+from domain.settings.group import SettingsGroup
 
 
 class ConsensusSettings(SettingsGroup):
@@ -142,20 +139,11 @@ class ReviewSettings(SettingsGroup):
     )
 
 
-class TradingSettings(SettingsGroup):
+class TradingSettings(ControlSettings):
     """The portfolio, the controls in the order path and the paper venue."""
 
     starting_cash: Decimal = Field(
         default=Decimal(1_000_000), gt=0, description="Cash of a new paper portfolio (USD)."
-    )
-    maximum_order_value: Decimal = Field(
-        default=Decimal(250_000), gt=0, description="Largest notional of one order (USD)."
-    )
-    maximum_position_fraction: Decimal = Field(
-        default=Decimal("0.30"), gt=0, description="Largest position as a fraction of equity."
-    )
-    maximum_gross_exposure: Decimal = Field(
-        default=Decimal("1.0"), gt=0, description="Sum of absolute positions over equity."
     )
     maximum_value_at_risk: Decimal = Field(
         default=Decimal("0.04"),
@@ -166,11 +154,6 @@ class TradingSettings(SettingsGroup):
         default=Decimal("0.06"),
         gt=0,
         description="Largest 1-day 99 % expected shortfall as a fraction of equity.",
-    )
-    maximum_sector_exposure: Decimal = Field(
-        default=Decimal("1.0"),
-        gt=0,
-        description="Sum of a sector's absolute positions over equity; `sectors` says which is in.",
     )
     maximum_cluster_exposure: Decimal = Field(
         default=Decimal("1.0"),
@@ -187,9 +170,6 @@ class TradingSettings(SettingsGroup):
     )
     market_symbol: str = Field(
         default="", description="Symbol that beta is measured against; empty measures none."
-    )
-    sectors: dict[str, str] = Field(
-        default={}, description="Sector by symbol (JSON); a symbol without one is unclassified."
     )
     maximum_liquidation_days: Decimal = Field(
         default=Decimal(5),
@@ -223,28 +203,6 @@ class TradingSettings(SettingsGroup):
         gt=0,
         le=1,
         description="Largest share of a bar's volume that one fill may take.",
-    )
-    price_collar: Decimal = Field(
-        default=Decimal("0.10"),
-        gt=0,
-        description="Largest distance of an order's price from the last price, as a fraction.",
-    )
-    maximum_price_age_seconds: float = Field(
-        default=432_000.0,
-        gt=0,
-        description="Age of a symbol's last price at which its orders are denied "
-        "(5 days: a daily bar over a long weekend).",
-    )
-    reservation_buffer: Decimal = Field(
-        default=Decimal("0.01"),
-        ge=0,
-        description="Cash reserved above a buy's value for the gap until it fills, as a fraction.",
-    )
-    maximum_drawdown: Decimal = Field(
-        default=Decimal("0.25"),
-        gt=0,
-        le=1,
-        description="Drawdown from the high-water mark at which trading is only reducing.",
     )
     half_spread_bps: Decimal = Field(
         default=Decimal(2),

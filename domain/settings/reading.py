@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pydantic import SecretStr, ValidationError
 
 from domain.errors import ConfigurationError
-from domain.settings.groups import SettingsGroup
+from domain.settings.group import SettingsGroup
 from domain.settings.settings import DELIMITER, PREFIX, Settings
 
 #: Variables of the test suite, which are not settings of the product.
@@ -74,6 +74,6 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, tuple):
-        return json.dumps(value)
-    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return json.dumps(value, default=str) if isinstance(value, dict | tuple) else str(value)

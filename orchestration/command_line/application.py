@@ -151,6 +151,7 @@ def register() -> None:
         replay,
         review,
         sentiment,
+        trading,
     )
 
     groups = (app, *(group.typer_instance for group in app.registered_groups))

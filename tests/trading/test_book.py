@@ -72,6 +72,7 @@ async def test_a_long_walk_has_something_of_everything():
     steps += [("bar", "IBM", 100), ("decision", "IBM", Action.BUY, Outcome.EXECUTE, 9, 1)]
     steps += [("bar", "IBM", 101), ("decision", "IBM", Action.SELL, Outcome.EXECUTE, 90, 4)]
     steps += [("bar", "MSFT", 99), ("decision", "MSFT", Action.BUY, Outcome.EXECUTE, 7, 4)]
+    steps += [("request", TradingState.REDUCING)]
     gateway, _ = await events_of(steps)
     state = msgspec.json.decode(gateway.book.to_bytes())
     assert [name for name, value in state.items() if not value] == []

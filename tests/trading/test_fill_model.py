@@ -149,8 +149,9 @@ def test_a_bar_only_fill_never_claims_more_than_the_bar_shows(make, data):
     assert got.quantity <= order.quantity
     assert got.fee >= 0
     if limit is None:
-        # Never better than the open, but for the clip to what traded at all.
-        worse = got.price - bar.open if side is Side.BUY else bar.open - got.price
+        # Never better than the open (the close), but for the clip to what traded at all.
+        start = bar.price if order.time_in_force is TimeInForce.AT_CLOSE else bar.open
+        worse = got.price - start if side is Side.BUY else start - got.price
         assert worse >= 0
     else:
         assert got.price <= limit if side is Side.BUY else got.price >= limit

@@ -294,6 +294,15 @@ class OutsideVenue:
     async def status(self, _):
         return OrderStatus.ACCEPTED
 
+    async def executions(self, _):
+        return []
+
+    async def open_orders(self):
+        return []
+
+    async def positions(self):
+        return {}
+
     async def on_market_data(self, _):
         return []
 

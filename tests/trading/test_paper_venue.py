@@ -1,11 +1,14 @@
 import asyncio
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from domain.orders import OrderStatus, OrderType, Side, TimeInForce
+from domain.sessions import Sessions
 from trading.market import Market
 from trading.order_state import OrderState
 from trading.paper_venue import PaperVenue, UnknownOrder
@@ -165,3 +168,75 @@ async def test_a_limit_order_waits_for_its_price(make, venue):
     (report,) = await venue.on_market_data(make.bar(2, "97", low="94"))
     assert report.price == 95
     assert report.side is Side.BUY
+
+
+STOPS = [
+    # side, prices, bar (open, high, low, close), fill price at no cost
+    ("STOP", Side.SELL, {"stop_price": 95}, (100, 101, 96, 100), None),
+    ("STOP", Side.SELL, {"stop_price": 95}, (100, 101, 94, 100), "95"),
+    ("STOP", Side.SELL, {"stop_price": 95}, (90, 92, 89, 91), "90"),
+    ("STOP", Side.BUY, {"stop_price": 105}, (107, 108, 106, 107), "107"),
+    # In the bar that triggers it, a limit that the price has left behind is not claimed …
+    ("STOP_LIMIT", Side.BUY, {"stop_price": 105, "limit_price": 104}, (100, 106, 99, 100), None),
+    ("STOP_LIMIT", Side.BUY, {"stop_price": 105, "limit_price": 106}, (100, 110, 99, 100), "105"),
+    # … unless it opened beyond, so that all of the bar came after.
+    ("STOP_LIMIT", Side.BUY, {"stop_price": 105, "limit_price": 106}, (108, 109, 104, 105), "106"),
+    ("STOP_LIMIT", Side.BUY, {"stop_price": 105, "limit_price": 106}, (108, 109, 107, 108), None),
+    ("TRAILING_STOP", Side.SELL, {"stop_price": 95, "trail": 5}, (100, 120, 94, 110), "95"),
+]
+
+
+@pytest.mark.parametrize(("kind", "side", "prices", "shown", "price"), STOPS)
+async def test_a_stop_gets_what_the_bar_shows(make, kind, side, prices, shown, price):
+    venue = PaperVenue(make.settings(half_spread_bps=D(0), impact_coefficient=D(0)))
+    terms = {name: D(value) for name, value in prices.items()}
+    await venue.submit(make.order("10", side, order_type=OrderType(kind), **terms))
+    opened, high, low, close = map(str, shown)
+    reports = await venue.on_market_data(make.bar(1, close, open=opened, high=high, low=low))
+    assert [r.price for r in reports] == ([] if price is None else [D(price)])
+
+
+async def test_a_triggered_stop_limit_rests_as_a_limit_also_after_a_restart(make):
+    venue = PaperVenue(make.settings(half_spread_bps=D(0), impact_coefficient=D(0)))
+    order = make.order(
+        "10",
+        order_type=OrderType.STOP_LIMIT,
+        stop_price=D(105),
+        limit_price=D(104),
+        time_in_force=TimeInForce.GTC,
+    )
+    await venue.submit(order)
+    state, market = OrderState(order, OrderStatus.ACCEPTED), Market()
+    jump = make.bar(1, "106", open="100")
+    assert await venue.on_market_data(jump) == []
+    state.observe(jump)
+    market.observe(jump)
+    again = PaperVenue(make.settings(half_spread_bps=D(0), impact_coefficient=D(0)))
+    again.restore([state], {}, market)
+    (report,) = await again.on_market_data(make.bar(2, "102", open="103"))
+    assert report.price == 103
+
+
+async def test_at_close_trades_in_the_sessions_last_bar_alone(make):
+    day = make.at(1).replace(hour=20)
+    sessions = Sessions((day - timedelta(hours=6),), (day,))
+    venue = PaperVenue(make.settings(half_spread_bps=D(0), impact_coefficient=D(0)), sessions)
+    at_close = make.order("10", time_in_force=TimeInForce.AT_CLOSE)
+    whole_day = make.order("10", number=1)
+    await venue.submit(at_close)
+    await venue.submit(whole_day)
+    noon = replace(make.bar(1, volume="100"), observed_at=day - timedelta(hours=3))
+    assert [r.quantity for r in await venue.on_market_data(noon)] == [5]
+    assert await venue.status(whole_day.client_order_id) is OrderStatus.PARTIALLY_FILLED
+    reports = await venue.on_market_data(make.bar(1, "104", open="103"))
+    assert [(r.quantity, r.price) for r in reports] == [(10, 104), (5, 103)]
+
+
+async def test_what_a_venue_replaced_is_what_fills(make, venue):
+    order = make.order("100", time_in_force=TimeInForce.GTC)
+    await venue.submit(order)
+    assert await venue.replace(replace(order, quantity=D(40))) is OrderStatus.ACCEPTED
+    (report,) = await venue.on_market_data(make.bar(1))
+    assert report.quantity == 40
+    with pytest.raises(UnknownOrder):
+        await venue.replace(make.order(number=7))

@@ -1,14 +1,15 @@
 """What the controls know when an order is about to leave, and the measures they share."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
 from domain.market import MarketData
 from domain.money import EXACT, ZERO, notional, ratio
-from domain.orders import Order, Side, TradingState
+from domain.orders import EVERYTHING, Denial, Order, Scope, Side, TradingState
 from domain.settings import TradingSettings
+from trading.exposure import Exposure, worst_price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,43 +18,85 @@ class ControlContext:
 
     Parameters
     ----------
-    trading_state
-        Whether trading is active, reducing or halted.
+    trading_state, scope
+        The strictest state that holds for the order, and what sets it.
     limits
         The settings that the controls enforce.
     now
         The present instant.
-    last
-        The last bar of the order's symbol; None if the symbol is unknown.
+    last, mean_price
+        The last bar of the order's symbol and the mean of its recent closes; None if unknown.
+    session_open
+        Whether the market is open; None where the calendar says nothing, or does not reach.
+    connected
+        Whether the venue answers.
     held
         Signed quantity held of the symbol.
     open_buys, open_sells
         Quantity of the symbol in orders sent and not yet filled.
-    equity, gross_exposure
-        Of the portfolio at the mark; the exposure includes open buys of all symbols.
+    opposing
+        Open orders of the symbol on the other side.
+    equity
+        Of the portfolio at the mark.
+    exposure
+        Worst cases with this order among those sent.
     buying_power
         Cash that no order has reserved.
     reservation
         Cash that this order would reserve.
-    high_water_mark
-        Highest equity since the start, or since a person last resumed trading.
+    high_water_mark, day_start
+        Highest equity since the start, or since a person last resumed trading; equity at the end
+        of the day before.
     known_orders
         Client order ids already used.
+    alike
+        Whether an order of the same terms left just before.
+    messages, executions
+        Orders that left within a second; applications of the order's strategy lately.
+    parent_room
+        What the order's parent leaves for it; None where no such parent is known.
+    stopped_out_at
+        When a stop last closed some of the symbol.
+    mean_return
+        Mean return of the symbol's last closing trades; None while there are too few.
+    versions
+        Software versions of everything that takes part in trading.
+    flags
+        Names that this release knows of switches an order may carry.
     """
 
     trading_state: TradingState
+    scope: Scope = EVERYTHING
     limits: TradingSettings
     now: datetime
     last: MarketData | None
+    mean_price: Decimal | None
+    session_open: bool | None = None
+    connected: bool = True
     held: Decimal
     open_buys: Decimal
     open_sells: Decimal
+    opposing: Sequence[Order] = ()
     equity: Decimal
-    gross_exposure: Decimal
+    exposure: Exposure
     buying_power: Decimal
     reservation: Decimal
     high_water_mark: Decimal
+    day_start: Decimal
     known_orders: Collection[str]
+    alike: bool = False
+    messages: int = 0
+    executions: int = 0
+    parent_room: Decimal | None = None
+    stopped_out_at: datetime | None = None
+    mean_return: Decimal | None = None
+    versions: Collection[str] = ()
+    flags: Collection[str] = ()
+
+
+def denied(control: str, reason: str, measured: Decimal, limit: Decimal) -> Denial:
+    """Return the denial of a control."""
+    return Denial(control=control, reason=reason, measured=measured, limit=limit)
 
 
 def drawdown(equity: Decimal, high_water_mark: Decimal) -> Decimal:
@@ -63,28 +106,28 @@ def drawdown(equity: Decimal, high_water_mark: Decimal) -> Decimal:
     return ratio(EXACT.subtract(high_water_mark, equity), high_water_mark)
 
 
-def reservation(
-    side: Side, quantity: Decimal, arrival_price: Decimal, limits: TradingSettings
-) -> Decimal:
-    """Return the cash (USD) that an order holds until it has filled.
+def reservation(order: Order, leaves: Decimal, limits: TradingSettings) -> Decimal:
+    """Return the cash (USD) that an order holds for `leaves` shares until they have filled.
 
-    A buy holds its value at the arrival price plus a buffer for the gap to the price it gets,
-    plus fees; a sale holds nothing.
+    A buy holds its value at its worst price plus a buffer for the gap to the price it gets, plus
+    fees; a sale holds nothing.
     """
-    if side is Side.SELL:
+    if order.side is Side.SELL or not leaves:
         return ZERO
-    buffered = EXACT.multiply(arrival_price, EXACT.add(Decimal(1), limits.reservation_buffer))
-    return notional(EXACT.add(buffered, limits.fee_per_share), quantity)
+    buffered = EXACT.multiply(worst_price(order), EXACT.add(Decimal(1), limits.reservation_buffer))
+    return notional(EXACT.add(buffered, limits.fee_per_share), leaves)
 
 
-def order_value(order: Order, context: ControlContext) -> Decimal:
-    """Return the order's notional (USD) at the highest of arrival, limit and last price."""
-    prices = [order.arrival_price]
-    if order.limit_price is not None:
-        prices.append(order.limit_price)
-    if context.last is not None:
-        prices.append(context.last.price)
-    return notional(max(prices), order.quantity)
+def order_value(order: Order, last: MarketData | None) -> Decimal:
+    """Return the order's notional (USD) at the highest of its own prices and the last price."""
+    named = worst_price(order)
+    return notional(named if last is None else max(named, last.price), order.quantity)
+
+
+def prices(order: Order) -> list[Decimal]:
+    """Return the prices that an order names: arrival, limit and stop."""
+    named = (order.arrival_price, order.limit_price, order.stop_price)
+    return [price for price in named if price is not None]
 
 
 def reducible(order: Order, context: ControlContext) -> Decimal:
