@@ -5,7 +5,7 @@ import dagster as dg
 from domain.settings import Settings
 from domain.voting import AgentId
 
-_MARKET = dg.AssetSelection.groups("ingestion", "features")
+_MARKET = dg.AssetSelection.groups("ingestion", "features", "data_quality")
 _MODELS = dg.AssetSelection.assets(
     *(
         [agent.value, stage]
@@ -32,8 +32,15 @@ batch = dg.define_asset_job(
 )
 collect_experiences = dg.define_asset_job(
     "collect_experiences",
-    dg.AssetSelection.groups("experience", "monitoring"),
-    description="From the ledger to the replay buffer, and whether the champions still hold.",
+    dg.AssetSelection.groups("experience", "monitoring", "portfolio"),
+    description="From the ledger to the replay buffer and the portfolio's history, and whether "
+    "the champions still hold.",
+)
+
+health = dg.define_asset_job(
+    "health",
+    dg.AssetSelection.assets("asset_health"),
+    description="How every asset is: page and metric.",
 )
 
 
@@ -67,4 +74,12 @@ retraining = {
     )
     for agent in AgentId
 }
-JOBS = (market_data, models, batch, collect_experiences, sign_tree_heads, *retraining.values())
+JOBS = (
+    market_data,
+    models,
+    batch,
+    collect_experiences,
+    health,
+    sign_tree_heads,
+    *retraining.values(),
+)

@@ -2,15 +2,21 @@
 
 from datetime import date
 from functools import lru_cache
+from typing import Any
 
 import polars as pl
 
 from domain.errors import ConfigurationError
 
 
-@lru_cache(maxsize=4)
 def session_closes(exchange: str, first: date, last: date) -> pl.DataFrame:
-    """Return `date` and `close` (UTC) of an exchange's sessions; early closes are as they were.
+    """Return `date` and `close` (UTC) of an exchange's sessions, as `session_hours`."""
+    return session_hours(exchange, first, last).select("date", "close")
+
+
+@lru_cache(maxsize=4)
+def session_hours(exchange: str, first: date, last: date) -> pl.DataFrame:
+    """Return `date`, `open` and `close` (UTC) of an exchange's sessions, early closes among them.
 
     Raises
     ------
@@ -27,12 +33,15 @@ def session_closes(exchange: str, first: date, last: date) -> pl.DataFrame:
             f"{exchange!r} is no exchange that is known.",
             next_step="Set QUORUM_QUALITY__EXCHANGE to a code such as XNYS, XLON or 24/7.",
         ) from None
-    closes = calendar.closes
+
+    def instants(times: Any) -> pl.Series:  # noqa: ANN401 - a pandas series
+        found = pl.Series(times.dt.tz_localize(None).to_numpy()).cast(pl.Datetime("us"))
+        return found.dt.replace_time_zone("UTC")
+
     return pl.DataFrame(
         {
-            "date": pl.Series(closes.index.to_numpy()).cast(pl.Date),
-            "close": pl.Series(closes.dt.tz_localize(None).to_numpy())
-            .cast(pl.Datetime("us"))
-            .dt.replace_time_zone("UTC"),
+            "date": pl.Series(calendar.closes.index.to_numpy()).cast(pl.Date),
+            "open": instants(calendar.opens),
+            "close": instants(calendar.closes),
         }
     )

@@ -365,6 +365,11 @@ class QualitySettings(SettingsGroup):
         le=1,
         description="Share of common rows on which two sources have to agree.",
     )
+    stale_after_days: int = Field(
+        default=4,
+        ge=1,
+        description="Age from which an asset of your own data is stale (days: a long weekend).",
+    )
     regular_hours_only: bool = Field(
         default=True,
         description="Whether order books outside the exchange's session are set aside.",
