@@ -67,9 +67,9 @@ class QualityReport(Value, frozen=True, kw_only=True):
     quarantined: tuple[Quarantined, ...] = ()
     tables: tuple[Kept, ...] = ()
 
-    def count(self, outcome: Outcome) -> int:
+    def count(self, outcome: str) -> int:
         """Return how many checks ended so."""
-        return sum(check.outcome is outcome for check in self.checks)
+        return sum(check.outcome == outcome for check in self.checks)
 
     @property
     def outcome(self) -> Outcome:

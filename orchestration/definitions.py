@@ -15,6 +15,7 @@ from assets import (
     quality_report,
     registration,
     retraining,
+    store_sync,
     training,
     validation,
 )
@@ -31,6 +32,7 @@ STAGES = (
     features,
     feed_quality,
     quality_report,
+    store_sync,
     training,
     validation,
     registration,

@@ -37,6 +37,11 @@ collect_experiences = dg.define_asset_job(
     "the champions still hold.",
 )
 
+fill_second_store = dg.define_asset_job(
+    "fill_second_store",
+    dg.AssetSelection.groups("store_sync"),
+    description="From one time-series store to the other.",
+)
 health = dg.define_asset_job(
     "health",
     dg.AssetSelection.assets("asset_health"),
@@ -79,6 +84,7 @@ JOBS = (
     models,
     batch,
     collect_experiences,
+    fill_second_store,
     health,
     sign_tree_heads,
     *retraining.values(),

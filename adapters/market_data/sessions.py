@@ -1,6 +1,6 @@
 """When an exchange was open."""
 
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,11 @@ def session_hours(exchange: str, first: date, last: date) -> pl.DataFrame:
     from exchange_calendars.errors import InvalidCalendarName  # noqa: PLC0415
 
     try:
-        calendar = exchange_calendars.get_calendar(exchange, start=first, end=last)
+        calendar = exchange_calendars.get_calendar(
+            exchange,
+            start=first,
+            end=last + timedelta(days=1),  # it wants two days at least
+        )
     except InvalidCalendarName:
         raise ConfigurationError(
             f"{exchange!r} is no exchange that is known.",
@@ -44,4 +48,4 @@ def session_hours(exchange: str, first: date, last: date) -> pl.DataFrame:
             "open": instants(calendar.opens),
             "close": instants(calendar.closes),
         }
-    )
+    ).filter(pl.col("date") <= last)

@@ -151,6 +151,7 @@ def register() -> None:
         replay,
         review,
         sentiment,
+        tables,
     )
 
     groups = (app, *(group.typer_instance for group in app.registered_groups))

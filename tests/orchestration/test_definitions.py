@@ -87,6 +87,7 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
         "daily_market_data": "RUNNING",
         "daily_experiences": "RUNNING",
         "hourly_tree_head": "RUNNING",
+        "daily_second_store": "RUNNING",
         "hourly_health": "RUNNING",
     }
     assert {s.name: s.default_status.value for s in repository.sensor_defs} == {
