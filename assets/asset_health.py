@@ -100,7 +100,7 @@ def _latest(
     if kind is dg.DagsterEventType.ASSET_MATERIALIZATION:
         event = instance.get_latest_materialization_event(key)
         return None if event is None else datetime.fromtimestamp(event.timestamp, UTC)
-    records = instance.get_event_records(
+    records = instance.event_log_storage.get_event_records(
         dg.EventRecordsFilter(event_type=kind, asset_key=key), limit=1
     )
     return datetime.fromtimestamp(records[0].timestamp, UTC) if records else None

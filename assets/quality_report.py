@@ -66,7 +66,7 @@ def data_quality_report(
     settings: dg.ResourceParam[Settings],
 ) -> dg.MaterializeResult:
     """Page of what this run's checks found; it opens offline and links to all earlier ones."""
-    report = report_of_run(context.instance, context.run_id, store)
+    report = report_of_run(context.instance, context.run.run_id, store)
     if report is None:
         return dg.MaterializeResult(metadata={"checks": 0})
     path = write_report(report, report_folder(settings))
