@@ -6,6 +6,8 @@ stored bars, nothing is cached.
 """
 
 import tempfile
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,10 +15,11 @@ import numpy as np
 import polars as pl
 
 from adapters.time_series.delta import DeltaTimeSeries
-from agents.indicators.bars import Bars
-from agents.indicators.panel import BarPanel, analyse_panel, checked
+from agents.indicators.bar_panel import BarPanel, checked
+from agents.indicators.technical import analyse_panel
+from agents.price_history import PriceHistory
 from benchmarks.indicators import COLUMNS
-from benchmarks.measure import Row, alternately, run, seconds_of
+from benchmarks.measure import Row, alternately, run
 from domain.ports.time_series import Table
 
 SYMBOLS, DAYS, _ROUNDS = 800, 3_400, 3
@@ -49,13 +52,19 @@ def factors(store: DeltaTimeSeries) -> pl.DataFrame:
     bars = store.read(Table.BARS)
     counts = bars["symbol"].rle().struct.unnest()
     starts = np.concatenate([[0], np.cumsum(counts["len"].to_numpy())])
-    panel = BarPanel(
-        tuple(counts["value"]), starts, Bars(*(bars[name].to_numpy() for name in _NAMES))
-    )
+    times = bars["timestamp"].dt.timestamp("us").to_numpy()
+    prices = (bars[name].to_numpy() for name in _NAMES)
+    panel = BarPanel(tuple(counts["value"]), starts, PriceHistory(times, *prices))
     values = analyse_panel(checked(panel), COLUMNS)
     return bars.select("symbol", "timestamp").with_columns(
         pl.Series(name, values[name]) for name in COLUMNS
     )
+
+
+def seconds_of(operation: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    operation()
+    return time.perf_counter() - began
 
 
 def measure() -> list[Row]:
