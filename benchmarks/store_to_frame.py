@@ -51,7 +51,7 @@ def factors(store: DeltaTimeSeries) -> pl.DataFrame:
     """Read the bars and return symbol, timestamp and the 14 factors."""
     bars = store.read(Table.BARS)
     counts = bars["symbol"].rle().struct.unnest()
-    starts = np.concatenate([[0], np.cumsum(counts["len"].to_numpy())])
+    starts = np.concatenate([[0], np.cumsum(counts["len"].to_numpy())]).astype(np.int64)
     times = bars["timestamp"].dt.timestamp("us").to_numpy()
     prices = (bars[name].to_numpy() for name in _NAMES)
     panel = BarPanel(tuple(counts["value"]), starts, PriceHistory(times, *prices))
