@@ -1,7 +1,8 @@
 """The gate before training: what is wrong with the data, and whether that stops the run.
 
-Blocking checks keep everything downstream from running; the others warn. Bad rows never get this
-far: they are in quarantine, and the rest goes on unless too little is left.
+A blocking check whose failure is an error keeps everything downstream from running; what fails as
+a warning lets it go on (those are blocking only to be finished before the report). Bad rows never
+get this far: they are in quarantine, and the rest goes on unless too little is left.
 """
 
 from collections.abc import Callable
@@ -11,16 +12,20 @@ from typing import Any
 import dagster as dg
 import polars as pl
 
-from assets.bar_quality import holes
 from assets.expectations import (
     bars_expectations,
     features_expectations,
     findings,
     news_expectations,
+    order_books_expectations,
+    portfolio_expectations,
 )
+from assets.experience import portfolio_history
 from assets.features import features
-from assets.ingestion import assessed_bars, bars, news, quarantine, raw_bars
+from assets.ingestion import assessed_bars, bars, news, order_books, quarantine, raw_bars
 from assets.metadata import table
+from assets.quality.bars import holes
+from assets.quality_report import FINDINGS
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings
 
@@ -30,7 +35,9 @@ _CUTS = 6
 _ERROR, _WARN = dg.AssetCheckSeverity.ERROR, dg.AssetCheckSeverity.WARN
 
 
-@dg.asset_check(asset=raw_bars, description="The source's rows are bars; defects are counted.")
+@dg.asset_check(
+    asset=raw_bars, blocking=True, description="The source's rows are bars; defects are counted."
+)
 def raw_bars_as_expected(raw_bars: pl.DataFrame) -> dg.AssetCheckResult:
     """Warn of defects in the source; the rows themselves are judged one by one later."""
     moment = pl.coalesce(pl.col("date").cast(pl.String), pl.col("timestamp").cast(pl.String))
@@ -67,7 +74,7 @@ def rows_accepted(
     )
 
 
-@dg.asset_check(asset=assessed_bars, description="No session lacks its bar.")
+@dg.asset_check(asset=assessed_bars, blocking=True, description="No session lacks its bar.")
 def sessions_complete(
     assessed_bars: pl.DataFrame, settings: dg.ResourceParam[Settings]
 ) -> dg.AssetCheckResult:
@@ -98,6 +105,18 @@ def bars_as_expected(store: dg.ResourceParam[TimeSeriesStore]) -> dg.AssetCheckR
 def news_as_expected(store: dg.ResourceParam[TimeSeriesStore]) -> dg.AssetCheckResult:
     """Stop everything downstream if a headline is malformed."""
     return _suite(_stored(store, Table.NEWS), news_expectations, _ERROR)
+
+
+@dg.asset_check(asset=order_books, blocking=True, description="Stored books are possible.")
+def order_books_as_expected(store: dg.ResourceParam[TimeSeriesStore]) -> dg.AssetCheckResult:
+    """Stop everything downstream if a book that can't be was stored after all."""
+    return _suite(_stored(store, Table.QUOTES), order_books_expectations, _ERROR)
+
+
+@dg.asset_check(asset=portfolio_history, blocking=True, description="The portfolio's sums hold.")
+def portfolio_as_expected(store: dg.ResourceParam[TimeSeriesStore]) -> dg.AssetCheckResult:
+    """Stop what is built on rewards if the portfolio that earned them doesn't add up."""
+    return _suite(_stored(store, Table.PORTFOLIO), portfolio_expectations, _ERROR)
 
 
 @dg.asset_check(asset=features, blocking=True, description="Features lie in their ranges.")
@@ -161,5 +180,6 @@ def _suite(
         metadata={
             "rows": frame.height,
             "expectations": table([finding._asdict() for finding in found]),
+            FINDINGS: dg.MetadataValue.json([finding._asdict() for finding in found]),
         },
     )

@@ -59,6 +59,28 @@ def news_expectations(gxe: Any) -> list[Any]:  # noqa: ANN401
     ]
 
 
+def order_books_expectations(gxe: Any) -> list[Any]:  # noqa: ANN401
+    """Return what is expected of snapshots of order books."""
+    best = ("bid_px_0", "bid_sz_0", "ask_px_0", "ask_sz_0")
+    return [
+        *(gxe.ExpectColumnValuesToNotBeNull(column=c) for c in ("symbol", "moment", *best)),
+        *(gxe.ExpectColumnValuesToBeBetween(column=c, min_value=0, strict_min=True) for c in best),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(column_A="ask_px_0", column_B="bid_px_0"),
+        gxe.ExpectCompoundColumnsToBeUnique(column_list=["symbol", "moment"]),
+    ]
+
+
+def portfolio_expectations(gxe: Any) -> list[Any]:  # noqa: ANN401
+    """Return what is expected of the portfolio's history: sums that hold, equity above zero."""
+    return [
+        *(gxe.ExpectColumnValuesToNotBeNull(column=c) for c in ("moment", "cash", "equity")),
+        gxe.ExpectColumnValuesToBeUnique(column="message_id"),
+        gxe.ExpectColumnValuesToBeBetween(column="equity", min_value=0, strict_min=True),
+        gxe.ExpectColumnValuesToBeBetween(column="reserved", min_value=0),
+        gxe.ExpectColumnValuesToBeBetween(column="difference", min_value=-1e-6, max_value=1e-6),
+    ]
+
+
 def features_expectations(gxe: Any) -> list[Any]:  # noqa: ANN401
     """Return what is expected of features (their values are checked by recomputing them)."""
     return [

@@ -35,6 +35,8 @@ BENCHMARKS = (
     "price_relatives",
     "monte_carlo",
     "indicators",
+    "store_to_frame",
+    "quality_checks",
     "alphas",
     "regime",
     "sentiment",

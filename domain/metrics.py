@@ -251,6 +251,12 @@ class Metric(Enum):
     ROWS_QUARANTINED = MetricSpec(
         "quorum_rows_quarantined_total", "counter", "Rows set aside by a data check.", ("reason",)
     )
+    ASSET_HEALTH = MetricSpec(
+        "quorum_asset_health",
+        "gauge",
+        "0 healthy, 1 warning, 2 degraded, 3 unknown; in the file metrics/asset_health.prom.",
+        ("asset",),
+    )
     PROCESS_RESTARTS = MetricSpec(
         "quorum_process_restarts_total",
         "counter",

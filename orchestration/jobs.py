@@ -5,7 +5,7 @@ import dagster as dg
 from domain.settings import Settings
 from domain.voting import AgentId
 
-_MARKET = dg.AssetSelection.groups("ingestion", "features")
+_MARKET = dg.AssetSelection.groups("ingestion", "features", "data_quality")
 _MODELS = dg.AssetSelection.assets(
     *(
         [agent.value, stage]
@@ -32,8 +32,20 @@ batch = dg.define_asset_job(
 )
 collect_experiences = dg.define_asset_job(
     "collect_experiences",
-    dg.AssetSelection.groups("experience", "monitoring"),
-    description="From the ledger to the replay buffer, and whether the champions still hold.",
+    dg.AssetSelection.groups("experience", "monitoring", "portfolio"),
+    description="From the ledger to the replay buffer and the portfolio's history, and whether "
+    "the champions still hold.",
+)
+
+fill_second_store = dg.define_asset_job(
+    "fill_second_store",
+    dg.AssetSelection.groups("store_sync"),
+    description="From one time-series store to the other.",
+)
+health = dg.define_asset_job(
+    "health",
+    dg.AssetSelection.assets("asset_health"),
+    description="How every asset is: page and metric.",
 )
 
 
@@ -89,4 +101,6 @@ JOBS = (
     walk_forward,
     *retraining.values(),
     *search.values(),
+    fill_second_store,
+    health,
 )

@@ -20,7 +20,9 @@ from dagster._core.instance.ref import InstanceRef
 
 from adapters.files import write_atomically
 from adapters.market_data.folder import FolderMarketData
+from adapters.time_series import open_time_series
 from assets.partitions import FIRST_MONTH, MONTHS
+from assets.quality_report import report_failed_run
 from assets.records import Comparison, Promotion, Registration
 from assets.sample import sample_folder
 from domain.errors import DataQualityError, QuorumError
@@ -199,7 +201,7 @@ def _run(
     with (
         unsynchronised(settings.home / "dagster"),
         dagster_instance(settings) as instance,
-        _typed_errors(instance, run_id),
+        _typed_errors(settings, instance, run_id),
     ):
         result = job.execute_in_process(
             instance=instance,
@@ -211,7 +213,7 @@ def _run(
 
 
 @contextmanager
-def _typed_errors(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
+def _typed_errors(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
     """Raise what an asset raised, not what Dagster wrapped it in."""
     try:
         yield
@@ -226,11 +228,11 @@ def _typed_errors(instance: dg.DagsterInstance, run_id: str) -> Iterator[None]:
         if cause is not None:
             raise cause from None
         if isinstance(problem, DagsterAssetCheckFailedError):
-            raise _blocked(instance, run_id) from None
+            raise _blocked(settings, instance, run_id) from None
         raise
 
 
-def _blocked(instance: dg.DagsterInstance, run_id: str) -> DataQualityError:
+def _blocked(settings: Settings, instance: dg.DagsterInstance, run_id: str) -> DataQualityError:
     """Return the error that names the blocking checks that failed, and what each found."""
     entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION)
     checks = [e.dagster_event.asset_check_evaluation_data for e in entries if e.dagster_event]
@@ -239,10 +241,12 @@ def _blocked(instance: dg.DagsterInstance, run_id: str) -> DataQualityError:
         for check in checks
         if check.blocking and not check.passed and check.severity is dg.AssetCheckSeverity.ERROR
     ]
+    report = report_failed_run(instance, run_id, open_time_series(settings), settings)
     return DataQualityError(
         f"The data failed its checks: {' '.join(failed)}",
         kept="Nothing was trained on it; champions are as they were, refused rows in quarantine.",
-        next_step="Mend at their source the rows that `quorum quarantine` lists, then run again.",
+        next_step="Mend at their source the rows that `quorum quarantine` lists, then run again; "
+        f"the whole report is {report}.",
     )
 
 

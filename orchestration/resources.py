@@ -12,6 +12,7 @@ from adapters.market_data.folder import FolderMarketData
 from adapters.model_registry import open_model_registry
 from adapters.model_registry.deployed import DeployedModels
 from adapters.time_series import open_time_series
+from assets.asset_health import Catalogue, Entry, asset_health
 from assets.sample import sample_folder
 from domain.ports.model_registry import ModelRegistry
 from domain.ports.time_series import TimeSeriesStore
@@ -62,6 +63,25 @@ def live(context: dg.InitResourceContext) -> LedgerRecord:
     return LedgerRecord(context.resources.settings)
 
 
+def entries() -> list[Entry]:
+    """Return the assets of the graph, but for the one that tells their health."""
+    from orchestration.definitions import defs  # noqa: PLC0415 - it is made of this module
+
+    graph = defs.resolve_asset_graph()
+    others = sorted(graph.get_all_asset_keys() - {asset_health.key})
+    return [
+        Entry(key, node.group_name, tuple(sorted(check.name for check in node.check_keys)))
+        for key in others
+        for node in (graph.get(key),)
+    ]
+
+
+@dg.resource(description="What assets there are.")
+def catalogue(_: dg.InitResourceContext) -> Catalogue:
+    """Return what lists the assets of the graph."""
+    return entries
+
+
 @dg.io_manager(
     required_resource_keys=_NEEDS_SETTINGS, description="Values of single assets, as files."
 )
@@ -88,6 +108,7 @@ def resources(settings: Settings | None = None) -> Mapping[str, Any]:
         "deployed": deployed,
         "mlflow": tracking,
         "live": live,
+        "catalogue": catalogue,
         "files": files,
         "tables": tables,
     }

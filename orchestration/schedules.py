@@ -6,7 +6,13 @@ import dagster as dg
 
 from assets.partitions import MONTHS
 from domain.settings import Profile, Settings
-from orchestration.jobs import collect_experiences, market_data, sign_tree_heads
+from orchestration.jobs import (
+    collect_experiences,
+    fill_second_store,
+    health,
+    market_data,
+    sign_tree_heads,
+)
 
 
 @dg.schedule(
@@ -54,6 +60,33 @@ def hourly_tree_head(
     yield from _where_traded(context, settings)
 
 
+@dg.schedule(
+    job=fill_second_store,
+    cron_schedule="15 23 * * 1-5",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="What the day brought, where there is an InfluxDB.",
+)
+def daily_second_store(
+    context: dg.ScheduleEvaluationContext, settings: dg.ResourceParam[Settings]
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Request that the second store is filled."""
+    if not settings.time_series.influxdb_url:
+        yield dg.SkipReason("No InfluxDB is set.")
+        return
+    yield dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
+@dg.schedule(
+    job=health,
+    cron_schedule="25 * * * *",
+    default_status=dg.DefaultScheduleStatus.RUNNING,
+    description="Every hour: what is stale by now, and what failed.",
+)
+def hourly_health(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+    """Request the health of all assets."""
+    return dg.RunRequest(run_key=context.scheduled_execution_time.isoformat())
+
+
 def _where_traded(
     context: dg.ScheduleEvaluationContext, settings: Settings
 ) -> Iterator[dg.RunRequest | dg.SkipReason]:
@@ -68,4 +101,10 @@ def _ever_traded(settings: Settings) -> bool:
     return (settings.home / "servers" / "state" / "postgres").is_dir()
 
 
-SCHEDULES = (daily_market_data, daily_experiences, hourly_tree_head)
+SCHEDULES = (
+    daily_market_data,
+    daily_experiences,
+    daily_second_store,
+    hourly_tree_head,
+    hourly_health,
+)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from adapters.time_series import open_time_series
+from assets.quality_report import report_failed_run
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings, load_settings
 from domain.voting import AgentId
@@ -57,7 +59,21 @@ def close_trials_of_cancelled_runs(context: dg.RunStatusSensorContext) -> dg.Ski
     return _close(context)
 
 
+@dg.run_status_sensor(
+    run_status=dg.DagsterRunStatus.FAILURE,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Writes the data-quality report of a run that a check stopped.",
+)
+def report_quality_of_failed_runs(context: dg.RunStatusSensorContext) -> dg.SkipReason:
+    """Write what the report's own asset could not."""
+    settings = load_settings()
+    store, run_id = open_time_series(settings), context.dagster_run.run_id
+    path = report_failed_run(context.instance, run_id, store, settings)
+    return dg.SkipReason(f"The report is {path}." if path else "The run checked no data.")
+
+
 SENSORS = (
+    report_quality_of_failed_runs,
     retrain_on_experience,
     close_trials_of_failed_runs,
     close_trials_of_cancelled_runs,

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from domain.errors import DataQualityError
-from domain.ports.time_series import Table
+from domain.ports.time_series import KNOWN_FROM, KNOWN_UNTIL, Table
 
 TIMESTAMP = pl.Datetime("us", "UTC")
 
@@ -27,19 +27,21 @@ def checked(table: Table, frame: pl.DataFrame, types: Mapping[str, pl.DataType])
         differs from the table's.
     """
     frame = frame.select(column for column in frame if column.dtype != pl.Null)
+    if reserved := {KNOWN_FROM, KNOWN_UNTIL}.intersection(frame.columns):
+        refuse(table, f"the store itself keeps {', '.join(sorted(reserved))}")
     for name in table.key:
         wanted = TIMESTAMP if name == "timestamp" else pl.String
         if name not in frame.columns:
-            _refuse(table, f"column {name!r} is missing or empty")
+            refuse(table, f"column {name!r} is missing or empty")
         if frame.schema[name] != wanted:
-            _refuse(table, f"column {name!r} is {frame.schema[name]}, not {wanted}")
+            refuse(table, f"column {name!r} is {frame.schema[name]}, not {wanted}")
         if frame[name].null_count():
-            _refuse(table, f"{frame[name].null_count()} rows have no {name}")
+            refuse(table, f"{frame[name].null_count()} rows have no {name}")
     for name, dtype in frame.schema.items():
         if name in types and types[name] != dtype:
-            _refuse(table, f"column {name!r} is {dtype}, not {types[name]}")
+            refuse(table, f"column {name!r} is {dtype}, not {types[name]}")
     if frame.select(pl.struct(table.key).is_duplicated().any()).item():
-        _refuse(table, f"rows repeat the same {', '.join(table.key)}")
+        refuse(table, f"rows repeat the same {', '.join(table.key)}")
     return frame
 
 
@@ -47,7 +49,7 @@ def within(table: Table, frame: pl.DataFrame, start: datetime, end: datetime) ->
     """Refuse `frame` with a `DataQualityError` if a row is outside start ≤ timestamp < end."""
     outside = frame.filter((pl.col("timestamp") < start) | (pl.col("timestamp") >= end)).height
     if outside:
-        _refuse(table, f"{outside} rows lie outside {start.isoformat()} … {end.isoformat()}")
+        refuse(table, f"{outside} rows lie outside {start.isoformat()} … {end.isoformat()}")
 
 
 def merged(table: Table, old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
@@ -70,11 +72,18 @@ def select(
         return frame
     if symbols is not None:
         frame = frame.filter(pl.col("symbol").is_in(list(symbols)))
+    return between(frame, start, end).sort(table.key)
+
+
+def between(frame: pl.DataFrame, start: datetime | None, end: datetime | None) -> pl.DataFrame:
+    """Return the rows with start ≤ timestamp < end."""
+    if frame.is_empty():
+        return frame
     if start is not None:
         frame = frame.filter(pl.col("timestamp") >= start)
     if end is not None:
         frame = frame.filter(pl.col("timestamp") < end)
-    return frame.sort(table.key)
+    return frame
 
 
 def content_hash(frame: pl.DataFrame) -> str:
@@ -126,7 +135,8 @@ def unknown_version(table: Table, version: str) -> DataQualityError:
     )
 
 
-def _refuse(table: Table, what: str) -> NoReturn:
+def refuse(table: Table, what: str) -> NoReturn:
+    """Raise the error that says why rows can't enter a table."""
     raise DataQualityError(
         f"Rows for table {table} are refused: {what}.",
         kept="The table is as it was.",

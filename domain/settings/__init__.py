@@ -10,6 +10,7 @@ from domain.settings.groups import (
     PlatformSettings,
     QualitySettings,
     ServingSettings,
+    TimeSeriesSettings,
     TradingSettings,
     TrainingSettings,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "QualitySettings",
     "ServingSettings",
     "Settings",
+    "TimeSeriesSettings",
     "TradingSettings",
     "TrainingSettings",
     "as_environment",

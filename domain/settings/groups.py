@@ -4,6 +4,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AwareDatetime, Field, SecretStr
 
@@ -293,6 +294,82 @@ class QualitySettings(SettingsGroup):
         ge=0,
         le=1,
         description="Share of all rows in quarantine from which nothing is trained.",
+    )
+    maximum_dividend: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="Dividend over the last price from which it is taken for a spin-off, not cash.",
+    )
+    maximum_stale_sessions: int = Field(
+        default=3,
+        ge=1,
+        description="Sessions without a new bar, or with the same bar, from which a feed is stale.",
+    )
+    minimum_volume_fraction: float = Field(
+        default=0.5,
+        gt=0,
+        le=1,
+        description="Rows of the last session over the usual number below which a check warns.",
+    )
+    maximum_clock_offset_seconds: float = Field(
+        default=1.0,
+        gt=0,
+        description="Median offset between a recorder's clock and the exchange's that is told.",
+    )
+    agreement_tolerance: float = Field(
+        default=0.01,
+        gt=0,
+        description="Relative difference of two sources' closes above which they disagree.",
+    )
+    minimum_agreement: float = Field(
+        default=0.95,
+        gt=0,
+        le=1,
+        description="Share of common rows on which two sources have to agree.",
+    )
+    stale_after_days: int = Field(
+        default=4,
+        ge=1,
+        description="Age from which an asset of your own data is stale (days: a long weekend).",
+    )
+    regular_hours_only: bool = Field(
+        default=True,
+        description="Whether order books outside the exchange's session are set aside.",
+    )
+
+
+class TimeSeriesSettings(SettingsGroup):
+    """Where tables over time are kept."""
+
+    primary: Literal["delta", "influxdb"] = Field(
+        default="delta",
+        description="Store that everything reads and writes; `quorum data sync` fills the other.",
+    )
+    location: str = Field(
+        default="",
+        description="Folder or URL (s3://bucket/tables) of the Delta tables; empty: tables below "
+        "the state folder.",
+    )
+    storage_options: dict[str, str] = Field(
+        default={},
+        description="Options of the object storage as JSON, such as its endpoint; keys are better "
+        "given as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    )
+    influxdb_url: str = Field(default="", description="InfluxDB 2 URL; empty uses none.")
+    influxdb_token: SecretStr = Field(default=SecretStr(""), description="InfluxDB's API token.")
+    influxdb_organization: str = Field(default="quorum", description="InfluxDB organization.")
+    influxdb_bucket: str = Field(
+        default="quorum",
+        description="InfluxDB bucket of the tables; down-sampled ones are named after it.",
+    )
+    influxdb_retention_days: int = Field(
+        default=0, ge=0, description="How long that bucket keeps a point (days); 0 is for ever."
+    )
+    influxdb_downsampled_days: int = Field(
+        default=0,
+        ge=0,
+        description="How long the down-sampled buckets keep a point (days); 0 is for ever.",
     )
 
 

@@ -17,6 +17,7 @@ from domain.settings.groups import (
     RecordSettings,
     ReviewSettings,
     ServingSettings,
+    TimeSeriesSettings,
     TradingSettings,
     TrainingSettings,
 )
@@ -128,6 +129,9 @@ class Settings(BaseSettings):
     )
     trading: TradingSettings = Field(
         default=TradingSettings(), description="Portfolio, controls, paper venue."
+    )
+    time_series: TimeSeriesSettings = Field(
+        default=TimeSeriesSettings(), description="Where tables over time are kept."
     )
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="What models learn from."

@@ -151,6 +151,7 @@ def register() -> None:
         replay,
         review,
         sentiment,
+        tables,
         trading,
     )
 

@@ -88,8 +88,11 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
         "daily_market_data": "RUNNING",
         "daily_experiences": "RUNNING",
         "hourly_tree_head": "RUNNING",
+        "daily_second_store": "RUNNING",
+        "hourly_health": "RUNNING",
     }
     assert {s.name: s.default_status.value for s in repository.sensor_defs} == {
+        "report_quality_of_failed_runs": "RUNNING",
         "retrain_on_experience": "RUNNING",
         "close_trials_of_failed_runs": "RUNNING",
         "close_trials_of_cancelled_runs": "RUNNING",

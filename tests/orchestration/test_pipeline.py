@@ -184,8 +184,12 @@ def test_one_month_made_again_touches_only_what_depends_on_it(copied):
     assert {key for key, month in made if not month} == {
         "raw_bars",
         "assessed_bars",
+        "assessed_news",
+        "assessed_order_books",
+        "data_quality_report",
         "quarantine",
         "news",
+        "order_books",
     }
     march = pl.col("timestamp").dt.strftime("%Y-%m") == "2011-03"
     assert store.read(Table.BARS).filter(~march).equals(bars.filter(~march))

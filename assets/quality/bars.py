@@ -1,7 +1,8 @@
 """Which rows of a source are bars and which are not, and why.
 
 Every row ends up either among the bars or in quarantine with one reason, the first that applies
-in the order of the checks below. Nothing is repaired.
+in the order of the checks below. Nothing is repaired. Prices before a split that they are not
+adjusted for are on another scale than those after, so they are refused, and only they.
 """
 
 from datetime import UTC, datetime
@@ -9,6 +10,8 @@ from datetime import UTC, datetime
 import polars as pl
 
 from adapters.market_data.folder import PRICES
+from assets.quality.corporate_actions import unadjusted_splits
+from assets.quality.reasons import with_reasons
 from domain.settings import QualitySettings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,10 +45,10 @@ def assess(raw: pl.DataFrame, sessions: pl.DataFrame, limits: QualitySettings) -
         From how many missing sessions on a whole symbol is withheld.
     """
     rows = _at_close(raw, sessions)
-    rows = _reason(rows, {"": pl.col("defect").is_not_null()}, pl.col("defect"))
-    rows = _reason(rows, _IMPOSSIBLE)
+    rows = with_reasons(rows, {"": pl.col("defect").is_not_null()}, pl.col("defect"))
+    rows = with_reasons(rows, _IMPOSSIBLE)
     day = pl.coalesce("date", pl.col("timestamp").dt.date())
-    rows = _reason(
+    rows = with_reasons(
         rows,
         {
             "outside_calendar": ~day.is_between(sessions["date"].min(), sessions["date"].max()),
@@ -53,13 +56,16 @@ def assess(raw: pl.DataFrame, sessions: pl.DataFrame, limits: QualitySettings) -
             "not_at_session_close": pl.col("_off_close"),
         },
     )
-    rows = _reason(rows, {"out_of_order": _steps_back()})
-    rows = _reason(rows, _duplicates())
+    rows = with_reasons(rows, {"out_of_order": _steps_back()})
+    rows = with_reasons(rows, _duplicates())
+    rows = with_reasons(rows, {"before_unadjusted_split": _on_an_older_scale(rows)})
     withheld = holes(rows.filter(pl.col("reason").is_null()), sessions).filter(
         (pl.col("missing") > limits.maximum_missing_fraction * pl.col("sessions"))
         | (pl.col("longest_gap") > limits.maximum_gap_sessions)
     )
-    rows = _reason(rows, {"symbol_withheld": pl.col("symbol").is_in(withheld["symbol"].to_list())})
+    rows = with_reasons(
+        rows, {"symbol_withheld": pl.col("symbol").is_in(withheld["symbol"].to_list())}
+    )
     return rows.drop("_off_close", "defect")
 
 
@@ -130,22 +136,25 @@ def _at_close(raw: pl.DataFrame, sessions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _reason(
-    rows: pl.DataFrame, checks: dict[str, pl.Expr], text: pl.Expr | None = None
-) -> pl.DataFrame:
-    """Give a reason to rows that have none yet; earlier checks win."""
-    found = pl.col("reason")
-    for name, applies in checks.items():
-        found = pl.coalesce(found, pl.when(applies).then(pl.lit(name) if text is None else text))
-    return rows.with_columns(reason=found)
-
-
 def _steps_back() -> pl.Expr:
     """Among rows good so far: stands after a later bar of the same symbol in the same file."""
     moment = pl.when(pl.col("reason").is_null()).then(pl.col("timestamp"))
     latest_before = moment.cum_max().forward_fill().shift(1)
     file = pl.col("source").str.replace(r":\d+$", "")
     return (moment < latest_before.over("symbol", file)).fill_null(value=False)
+
+
+def _on_an_older_scale(rows: pl.DataFrame) -> pl.Expr:
+    """Good so far, but before a split that the prices are not adjusted for."""
+    factor = pl.col("adj_close") / pl.col("close")
+    good = rows.filter(pl.col("reason").is_null())
+    splits = unadjusted_splits(good.with_columns(pl.col(name) * factor for name in PRICES))
+    last = splits.group_by("symbol").agg(pl.col("timestamp").max())
+    since = dict(last.iter_rows())
+    scale = pl.col("symbol").replace_strict(
+        since, default=None, return_dtype=pl.Datetime("us", "UTC")
+    )
+    return pl.col("reason").is_null() & (pl.col("timestamp") < scale).fill_null(value=False)
 
 
 def _duplicates() -> dict[str, pl.Expr]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.market_data.folder import RAW_SCHEMA, FolderMarketData
 from adapters.market_data.sessions import session_closes
-from assets.bar_quality import assess, good_bars, holes, quarantined
+from assets.quality.bars import assess, good_bars, holes, quarantined
 from assets.sample import sample_folder
 from domain.settings import QualitySettings
 

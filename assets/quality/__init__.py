@@ -1,0 +1,1 @@
+"""What a defect is, source by source, as pure functions on frames."""
