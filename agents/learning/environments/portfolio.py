@@ -1,6 +1,7 @@
 """A portfolio that takes prices as they are: target weights in, wealth after fees out."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -28,16 +29,31 @@ class Account:
         falls below zero.
         """
         held = self.positions * prices
-        wealth = self.cash + held.sum(-1)
+        after = Holdings(self.cash, held).rebalanced(weights, self.cash + held.sum(-1), fee)
+        return Account(after.cash, after.values / prices)
+
+
+class Holdings(NamedTuple):
+    """Cash (episodes) and the values of what is held (episodes × assets)."""
+
+    cash: Tensor
+    values: Tensor
+
+    def rebalanced(self, weights: Tensor, wealth: Tensor, fee: float) -> "Holdings":
+        """Return the holdings after trading to `weights`, as `Account.rebalanced` has it.
+
+        `wealth` is what they are worth together, which the caller knows already.
+        """
+        # A product with ones sums over assets in half the time that `sum` takes.
+        each = self.values.new_ones(self.values.shape[-1])
         # What the fee would be were it not paid from what is invested bounds what it is:
         # Σ|w (W - r) - h| ≤ Σ|w W - h| + r, hence r = fee Σ|w W - h| / (1 - fee) suffices.
-        turnover = torch.mul(weights, wealth.unsqueeze(-1)).sub_(held).abs_().sum(-1)
-        invested = wealth.sub_(turnover, alpha=fee / (1.0 - fee)).unsqueeze(-1)
-        target = weights * invested
-        positions = target / prices
-        traded = target.sub_(held)
-        cash = self.cash - traded.sum(-1)
-        return Account(cash.sub_(traded.abs_().sum(-1), alpha=fee), positions)
+        wanted = torch.addcmul(self.values, weights, wealth.unsqueeze(-1), value=-1.0).abs_()
+        invested = wealth - (wanted @ each).mul_(fee / (1.0 - fee))
+        values = weights * invested.unsqueeze(-1)
+        sold = self.values - values
+        cash = self.cash + sold @ each
+        return Holdings(cash.sub_(sold.abs_() @ each, alpha=fee), values)
 
 
 class PortfolioEnvironment:
@@ -76,27 +92,35 @@ class PortfolioEnvironment:
         self.episodes, self.length = episodes, length
         self.actions = Continuous(assets)
         self.observation_size = features.shape[1] + assets
-        self.account = Account(torch.ones(0), torch.ones(0, assets))
         self._prices = prices.double().contiguous()
+        self._growth = self._prices[1:] / self._prices[:-1]
         self._features = features.float().contiguous()
         self._fee = fee
-        self._day = torch.zeros(episodes, dtype=torch.int64)
-        self._now = self._prices[self._day]
-        self._wealth = torch.ones(episodes, dtype=torch.float64)
+        self._each = torch.ones(assets, dtype=torch.float64)
+        self._begin(torch.zeros(episodes, dtype=torch.int64))
+
+    def _begin(self, days: Tensor) -> None:
+        self._day = days
+        self._wealth = torch.ones(self.episodes, dtype=torch.float64)
+        self._holdings = Holdings(
+            self._wealth.clone(), self._wealth.new_zeros(self.episodes, self.actions.size)
+        )
+
+    @property
+    def account(self) -> Account:
+        """Each episode's account, as of its present day."""
+        return Account(self._holdings.cash, self._holdings.values / self.prices)
 
     @property
     def prices(self) -> Tensor:
         """Prices of each episode's present day, episodes × assets."""
-        return self._now
+        return self._prices.index_select(0, self._day)
 
     def reset(self, generator: torch.Generator) -> Tensor:
         """Begin on random days, with a wealth of 1 in cash."""
         last = len(self._prices) - self.length
-        self._day = torch.randint(0, last, (self.episodes,), generator=generator)
-        self._now = self._prices[self._day]
-        self._wealth = torch.ones(self.episodes, dtype=torch.float64)
-        self.account = Account(self._wealth.clone(), torch.zeros_like(self._now))
-        return self._observation(torch.zeros_like(self._now))
+        self._begin(torch.randint(0, last, (self.episodes,), generator=generator))
+        return self._observation(self._holdings.values)
 
     def step(self, actions: Tensor) -> Step:
         """Trade to the weights that `actions` (episodes × assets) ask for, and go to next day."""
@@ -105,8 +129,7 @@ class PortfolioEnvironment:
     def rebalance(self, weights: Tensor) -> Step:
         """As `step`, with the weights themselves: ≥ 0, summing to 1 at most."""
         reward = self.trade(weights)
-        held = self.account.positions * self._now
-        return Step(self._observation(held.div_(self._wealth.unsqueeze(-1))), reward)
+        return Step(self._observation(self._holdings.values / self._wealth.unsqueeze(-1)), reward)
 
     def trade(self, weights: Tensor) -> Tensor:
         """As `rebalance`, without the observation: for who reads the features by day instead.
@@ -114,16 +137,17 @@ class PortfolioEnvironment:
         Prices are taken, so what a policy reads of the market is the same for all episodes of a
         day and need not be gathered for each.
         """
-        self.account = self.account.rebalanced(weights, self._now, self._fee)
+        cash, values = self._holdings.rebalanced(weights, self._wealth, self._fee)
+        values.mul_(self._growth.index_select(0, self._day))
         self._day += 1
-        self._now = self._prices[self._day]
-        wealth = self.account.wealth(self._now)
+        self._holdings = Holdings(cash, values)
+        wealth = cash + values @ self._each
         reward = torch.log(wealth / self._wealth)
         self._wealth = wealth
         return reward
 
     def _observation(self, weights: Tensor) -> Tensor:
-        return torch.cat([self._features[self._day], weights.float()], dim=1)
+        return torch.cat([self._features.index_select(0, self._day), weights.float()], dim=1)
 
 
 def weights_of(scores: Tensor) -> Tensor:
