@@ -1,7 +1,6 @@
 """A portfolio that takes prices as they are: target weights in, wealth after fees out."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,31 +28,44 @@ class Account:
         falls below zero.
         """
         held = self.positions * prices
-        after = Holdings(self.cash, held).rebalanced(weights, self.cash + held.sum(-1), fee)
-        return Account(after.cash, after.values / prices)
+        holdings = Holdings(self.cash.clone(), held)
+        holdings.rebalance(weights, self.cash + held.sum(-1), fee)
+        return Account(holdings.cash, holdings.values / prices)
 
 
-class Holdings(NamedTuple):
-    """Cash (episodes) and the values of what is held (episodes × assets)."""
+class Holdings:
+    """Cash (episodes) and the values of what is held (episodes × assets), traded in place.
 
-    cash: Tensor
-    values: Tensor
+    Two blocks of memory take turns, for asking the system for another costs as much as a pass.
+    """
 
-    def rebalanced(self, weights: Tensor, wealth: Tensor, fee: float) -> "Holdings":
-        """Return the holdings after trading to `weights`, as `Account.rebalanced` has it.
+    def __init__(self, cash: Tensor, values: Tensor) -> None:
+        self.cash, self.values = cash, values
+        self._spare = torch.empty_like(values)
+        self._each = values.new_ones(values.shape[-1])
 
-        `wealth` is what they are worth together, which the caller knows already.
-        """
-        # A product with ones sums over assets in half the time that `sum` takes.
-        each = self.values.new_ones(self.values.shape[-1])
+    def rebalance(self, weights: Tensor, wealth: Tensor, fee: float) -> None:
+        """Trade to `weights` as `Account.rebalanced` has it; `wealth` is what all is worth."""
         # What the fee would be were it not paid from what is invested bounds what it is:
         # Σ|w (W - r) - h| ≤ Σ|w W - h| + r, hence r = fee Σ|w W - h| / (1 - fee) suffices.
-        wanted = torch.addcmul(self.values, weights, wealth.unsqueeze(-1), value=-1.0).abs_()
-        invested = wealth - (wanted @ each).mul_(fee / (1.0 - fee))
-        values = weights * invested.unsqueeze(-1)
-        sold = self.values - values
-        cash = self.cash + sold @ each
-        return Holdings(cash.sub_(sold.abs_() @ each, alpha=fee), values)
+        wanted = torch.addcmul(
+            self.values, weights, wealth.unsqueeze(-1), value=-1.0, out=self._spare
+        )
+        invested = wealth - self._summed(wanted.abs_()).mul_(fee / (1.0 - fee))
+        values = torch.mul(weights, invested.unsqueeze(-1), out=self._spare)
+        sold = self.values.sub_(values)
+        self.cash.add_(self._summed(sold))
+        self.cash.sub_(self._summed(sold.abs_()), alpha=fee)
+        self.values, self._spare = values, sold
+
+    def grow(self, growth: Tensor, days: Tensor) -> Tensor:
+        """Multiply each episode's values by its day's row of `growth`; return its wealth."""
+        self.values.mul_(torch.index_select(growth, 0, days, out=self._spare))
+        return self.cash + self._summed(self.values)
+
+    def _summed(self, values: Tensor) -> Tensor:
+        # A product with ones sums over assets in half the time that `sum` takes.
+        return values @ self._each
 
 
 class PortfolioEnvironment:
@@ -96,7 +108,6 @@ class PortfolioEnvironment:
         self._growth = self._prices[1:] / self._prices[:-1]
         self._features = features.float().contiguous()
         self._fee = fee
-        self._each = torch.ones(assets, dtype=torch.float64)
         self._begin(torch.zeros(episodes, dtype=torch.int64))
 
     def _begin(self, days: Tensor) -> None:
@@ -109,7 +120,7 @@ class PortfolioEnvironment:
     @property
     def account(self) -> Account:
         """Each episode's account, as of its present day."""
-        return Account(self._holdings.cash, self._holdings.values / self.prices)
+        return Account(self._holdings.cash.clone(), self._holdings.values / self.prices)
 
     @property
     def prices(self) -> Tensor:
@@ -137,11 +148,9 @@ class PortfolioEnvironment:
         Prices are taken, so what a policy reads of the market is the same for all episodes of a
         day and need not be gathered for each.
         """
-        cash, values = self._holdings.rebalanced(weights, self._wealth, self._fee)
-        values.mul_(self._growth.index_select(0, self._day))
+        self._holdings.rebalance(weights, self._wealth, self._fee)
+        wealth = self._holdings.grow(self._growth, self._day)
         self._day += 1
-        self._holdings = Holdings(cash, values)
-        wealth = cash + values @ self._each
         reward = torch.log(wealth / self._wealth)
         self._wealth = wealth
         return reward
