@@ -36,6 +36,7 @@ BENCHMARKS = (
     "indicators",
     "alphas",
     "regime",
+    "patterns_and_regimes",
     "sentiment",
     "learning",
     "planted_worlds",

@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import matplotlib as mpl
 import numpy as np
 import polars as pl
+from matplotlib import pyplot as plt
 
 from adapters.model_registry.deployed import DeployedModels
 from adapters.time_series import open_time_series
@@ -35,6 +37,7 @@ SEEDS = (1, 3, 7)
 #: Where the last slice of the days begins: models learned until 2008-12, calibrated until then.
 JUDGED = datetime(2010, 10, 27, tzinfo=UTC)
 PERIODS = {"judged": (JUDGED, TRAINING_CUTOFF), "after": (TRAINING_CUTOFF, None)}
+PAGE = Path(__file__).parent.parent / "docs" / "pictures" / "reliability_curve.png"
 _HORIZON_DAYS = 5
 
 
@@ -58,6 +61,7 @@ def main() -> None:
             skills.append(_skills(settings))
             for period, (start, end) in PERIODS.items():
                 runs[period].append(_run(seed, run_backtest(settings, start, end)))
+    draw(runs["judged"])
     for found in runs.values():
         report = found[0].report
         print(f"\n**{report.start:%Y-%m-%d} … {report.end:%Y-%m-%d}**, seeds {SEEDS}\n")
@@ -65,6 +69,30 @@ def main() -> None:
             print(_markdown(*table(found)), end="\n\n")
     names = list(skills[0])
     print(_markdown(["own task", "mean"], [[n, _range(s[n] for s in skills)] for n in names]))
+
+
+def draw(runs: Sequence[Run], page: Path = PAGE) -> None:
+    """Draw each agent's reliability curve over all seeds, ten bins with their intervals."""
+    mpl.use("agg")
+    figure, places = plt.subplots(1, 4, figsize=(12, 3.4), sharey=True, layout="constrained")
+    votes = pl.concat(_known(run) for run in runs)
+    for place, agent in zip(places, AgentId, strict=True):
+        own = votes.filter(pl.col("agent_id") == agent)
+        curve = cal.reliability_curve(own["confidence"].to_numpy(), own["correct"].to_numpy())
+        observed = curve["observed"].to_numpy()
+        place.plot([0.4, 1], [0.4, 1], ":", color="#888888", linewidth=1)
+        place.errorbar(
+            curve["forecast"], observed, color="#23395d", fmt="o", capsize=3,
+            yerr=[observed - curve["observed_low"], curve["observed_high"] - observed],
+        )  # fmt: skip
+        for said, came, count in curve.select("forecast", "observed", "count").rows():
+            place.annotate(f"{count:,}", (said, came), (4, -12), textcoords="offset points")
+        place.set_title(w.agent(agent))
+        place.set_xlabel("Confidence")
+        place.set_xlim(0.4, 1.03)
+        place.set_ylim(-0.03, 1.05)
+    places[0].set_ylabel("Proved right")
+    figure.savefig(page, dpi=90, metadata={"Software": None})
 
 
 def _run(seed: int, report: BacktestReport) -> Run:
@@ -197,12 +225,18 @@ def _account(runs: Sequence[Run]) -> tuple[list[str], list[list[str]]]:
         / (len(r.report.result.equity_curve) / 252)
         for r in runs
     ]
-    bps = [float(np.mean([float(f.slippage_bps) for f in r.report.result.fills])) for r in runs]
+    bps = [_slippage(run) for run in runs]
     return ["account", "over seeds"], [
         *rows,
         ["times the starting capital traded a year", _range(traded, "")],
-        ["mean slippage of a fill, bps", _range(bps, "")],
+        ["slippage, of what was traded, bps", _range(bps, "")],
     ]
+
+
+def _slippage(run: Run) -> float:
+    fills = run.report.result.fills
+    values = [float(fill.quantity * fill.price) for fill in fills]
+    return float(np.average([float(fill.slippage_bps) for fill in fills], weights=values))
 
 
 def _range(values: Iterable[float], unit: str = ".3") -> str:
