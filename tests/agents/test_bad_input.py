@@ -113,7 +113,9 @@ def built(tmp_path_factory, classics, until):
         models = SimpleNamespace(
             current=lambda _: DeployedModel(folder / agent, version), changed=lambda *_: False
         )
-        made = build_agent(agent, SimpleNamespace(), models, SILENT, clock, settings)
+        made = build_agent(
+            agent, SimpleNamespace(), models, SILENT, clock, settings, SimpleNamespace()
+        )
         made.warm_up(bars)
         return made
 
