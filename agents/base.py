@@ -143,10 +143,13 @@ class BaseAgent(ABC):
         """
         self._experiences.add(experience)
         if self.realised.add(experience):
-            self.metrics.gauge(Metric.REALISED_BRIER, self.realised.brier, agent=self.agent_id)
-            self.metrics.gauge(
-                Metric.REALISED_HIT_RATE, self.realised.hit_rate, agent=self.agent_id
-            )
+            for metric, value in (
+                (Metric.REALISED_BRIER, self.realised.brier),
+                (Metric.REALISED_LOG_LOSS, self.realised.log_loss),
+                (Metric.REALISED_CALIBRATION_ERROR, self.realised.calibration_error),
+                (Metric.REALISED_HIT_RATE, self.realised.hit_rate),
+            ):
+                self.metrics.gauge(metric, value, agent=self.agent_id)
 
     async def write_experiences(self) -> str:
         """Write the experiences taken in since the last time; returns the table's version.

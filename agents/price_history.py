@@ -48,6 +48,19 @@ class PriceHistory(NamedTuple):
         """Return open, high, low, close and volume."""
         return self.open, self.high, self.low, self.close, self.volume
 
+    @property
+    def can_be(self) -> bool:
+        """Whether every price is a positive number and no volume is negative."""
+        if not self.length:
+            return True
+        # A comparison with NaN, which the least of a column with one is, fails.
+        return all(column.min() > 0.0 for column in self[1:5]) and not self.volume.min() < 0.0
+
+    def impossible(self) -> NDArray[np.bool_]:
+        """Return which bars can't be: a price that is no positive number, a negative volume."""
+        prices = np.stack(self[1:5])
+        return ~(np.isfinite(prices) & (prices > 0.0)).all(axis=0) | (self.volume < 0.0)
+
     def usual_log_volume(self, days: int = 20) -> float:
         """Return the mean log volume of the newest `days` bars."""
         return float(np.log(np.maximum(self.last(days).volume, 1.0)).mean())

@@ -1,10 +1,14 @@
 """How an agent's confidence has fared against what then happened."""
 
 from dataclasses import dataclass, field
+from math import log
 
 from agents.verdicts import proved_right
 from domain.experience import Experience
 from domain.voting import MILLION, AgentId
+
+#: Confidences are compared with what came in this many bins of equal width.
+_BINS = 10
 
 
 @dataclass
@@ -16,6 +20,8 @@ class RealisedCalibration:
     right: int = 0
     confidence_sum: float = 0.0
     squared_error_sum: float = 0.0
+    surprise_sum: float = 0.0
+    _excess: list[float] = field(default_factory=lambda: [0.0] * _BINS)
     _seen: set[str] = field(default_factory=set[str])
 
     def add(self, experience: Experience) -> bool:
@@ -33,6 +39,9 @@ class RealisedCalibration:
         self.right += is_right
         self.confidence_sum += confidence
         self.squared_error_sum += (confidence - is_right) ** 2
+        given = confidence if is_right else 1.0 - confidence
+        self.surprise_sum -= log(min(max(given, 1.0 / MILLION), 1.0 - 1.0 / MILLION))
+        self._excess[min(int(confidence * _BINS), _BINS - 1)] += confidence - is_right
         return True
 
     @property
@@ -49,3 +58,13 @@ class RealisedCalibration:
     def brier(self) -> float:
         """Brier score of the confidence."""
         return self.squared_error_sum / self.verdicts if self.verdicts else 0.0
+
+    @property
+    def log_loss(self) -> float:
+        """Mean surprise at what came, in nats."""
+        return self.surprise_sum / self.verdicts if self.verdicts else 0.0
+
+    @property
+    def calibration_error(self) -> float:
+        """Mean distance of confidence and share right over ten bins, by count."""
+        return sum(map(abs, self._excess)) / self.verdicts if self.verdicts else 0.0

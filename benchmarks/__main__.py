@@ -39,6 +39,7 @@ BENCHMARKS = (
     "quality_checks",
     "alphas",
     "regime",
+    "patterns_and_regimes",
     "sentiment",
     "learning",
     "planted_worlds",

@@ -132,6 +132,18 @@ class Metric(Enum):
         "Brier score of an agent's confidence against realised outcomes since its start.",
         ("agent",),
     )
+    REALISED_LOG_LOSS = MetricSpec(
+        "quorum_agent_realised_log_loss",
+        "gauge",
+        "Log loss of an agent's confidence against realised outcomes since its start, in nats.",
+        ("agent",),
+    )
+    REALISED_CALIBRATION_ERROR = MetricSpec(
+        "quorum_agent_realised_calibration_error",
+        "gauge",
+        "Expected calibration error (ten bins) of an agent's confidence since its start.",
+        ("agent",),
+    )
     REALISED_HIT_RATE = MetricSpec(
         "quorum_agent_realised_hit_rate",
         "gauge",

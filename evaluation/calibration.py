@@ -6,20 +6,45 @@ empty input.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from domain.errors import InvalidValue
 from evaluation.arrays import Floats, Series, finite, same_length
-from evaluation.resampling import stationary_indices
+from evaluation.resampling import samples_by_day
 from evaluation.significance import Interval
 
 #: Confidences are kept in whole millionths, so nothing is surer than this.
 SUREST = 1e-6
+
+
+class Calibration(NamedTuple):
+    """How stated probabilities fared against what came.
+
+    Parameters
+    ----------
+    known
+        Pairs of probability and outcome.
+    stated, came
+        Mean probability, and how often it came true; equal where calibrated on average.
+    brier, log_loss, calibration_error
+        With their intervals.
+    brier_of_base_rate
+        What always stating `came` would have scored.
+    """
+
+    known: int
+    stated: float
+    came: float
+    brier: Interval
+    log_loss: Interval
+    calibration_error: Interval
+    brier_of_base_rate: float
 
 
 class BrierParts(NamedTuple):
@@ -109,22 +134,57 @@ def measure_interval(
     confidence: float = 0.95,
     block: float = 1.0,
     resamples: int = 1_000,
+    days: Sequence[object] | None = None,
 ) -> Interval:
     """Return a percentile-bootstrap interval of any measure of this module.
 
-    `block` above 1 resamples blocks of that expected length, for outcomes that overlap in time.
-    Limits are NaN below two pairs.
+    `block` above 1 resamples blocks of that expected length, for outcomes that overlap in time:
+    of pairs in the order in which they are given, or of whole `days` where each pair names its
+    own. Limits are NaN below two pairs, or two days.
     """
     p, y = _paired(probabilities, outcomes)
     estimate = measure(p, y)
-    if len(p) < 2:
+    names = range(len(p)) if days is None else days
+    if len(set(names)) < 2:
         return Interval(estimate, math.nan, math.nan, confidence)
-    rng = np.random.default_rng(seed)
-    draws = (stationary_indices(len(p), rng, block) for _ in range(resamples))
+    draws = samples_by_day(names, seed=seed, block=block, resamples=resamples)
     values = np.array([measure(p[rows], y[rows]) for rows in draws])
     tail = (1 - confidence) / 2
     low, high = (float(q) for q in np.quantile(values, [tail, 1 - tail]))
     return Interval(estimate, low, high, confidence)
+
+
+def calibration(
+    probabilities: Series,
+    outcomes: Series,
+    days: Sequence[object],
+    *,
+    seed: int,
+    block: float,
+    resamples: int = 400,
+) -> Calibration:
+    """Return every measure with a 95 % interval by blocks of days, as `measure_interval` has it."""
+    p, y = _paired(probabilities, outcomes)
+    squares = (p - y) ** 2
+    surprises = -np.log(np.clip(np.where(y == 1, p, 1 - p), SUREST, 1 - SUREST))
+
+    def measured(rows: NDArray[np.int64] | slice) -> tuple[float, float, float]:
+        _, counts, forecast, observed = _binned(p[rows], y[rows], 10)
+        error = float(counts @ np.abs(forecast - observed) / counts.sum())
+        return float(squares[rows].mean()), float(surprises[rows].mean()), error
+
+    nothing = (math.nan, math.nan, math.nan)
+    estimates = measured(slice(None)) if len(p) else nothing
+    lower = upper = nothing
+    if len(set(days)) >= 2:
+        draws = samples_by_day(days, seed=seed, block=block, resamples=resamples)
+        lower, upper = np.quantile([measured(rows) for rows in draws], [0.025, 0.975], axis=0)
+    brier, loss, error = (
+        Interval(estimate, float(low), float(high), 0.95)
+        for estimate, low, high in zip(estimates, lower, upper, strict=True)
+    )
+    stated, came = (float(np.mean(v)) if len(v) else math.nan for v in (p, y))
+    return Calibration(len(p), stated, came, brier, loss, error, came * (1 - came))
 
 
 def _paired(probabilities: Series, outcomes: Series) -> tuple[Floats, Floats]:

@@ -1,5 +1,7 @@
 """Drawing again from what was observed, with the seed in the caller's hand."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -53,3 +55,23 @@ def bootstrap_means(values: Floats, *, seed: int, block: float, resamples: int) 
     rng = np.random.default_rng(seed)
     samples = (stationary_indices(len(values), rng, block) for _ in range(resamples))
     return np.array([float(np.mean(values[rows])) for rows in samples])
+
+
+def samples_by_day(
+    days: Sequence[object], *, seed: int, block: float, resamples: int
+) -> Iterator[NDArray[np.int64]]:
+    """Yield stationary-bootstrap samples of rows that keep the rows of a day together.
+
+    `days` names each row's day, in any order; days are drawn in blocks of `block` of them on
+    average, so rows that depend on each other within a day or from day to day stay side by side.
+    """
+    _, row_day = np.unique(np.asarray(days), return_inverse=True)
+    by_day = np.argsort(row_day, kind="stable")
+    counts = np.bincount(row_day)
+    starts = np.concatenate([[0], counts.cumsum()[:-1]])
+    rng = np.random.default_rng(seed)
+    for _ in range(resamples):
+        drawn = stationary_indices(len(counts), rng, block)
+        ends = counts[drawn].cumsum()
+        first = np.repeat(starts[drawn] - ends + counts[drawn], counts[drawn])
+        yield by_day[first + np.arange(ends[-1])]

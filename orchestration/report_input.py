@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import polars as pl
 
+from agents.market_analyst.regime import name_in
 from agents.verdicts import proved_right
 from domain.experience import Experience
 from domain.messages import Message
@@ -37,7 +38,11 @@ def record_frames(
     latest = {d.proposal.proposal_id: d for d in decisions}.values()
     return {
         "decisions": _frame(
-            "decisions", (_decision(first[d.proposal.proposal_id], d) for d in latest)
+            "decisions",
+            (
+                _decision(first[d.proposal.proposal_id], d, experiences.get(d.decision_id))
+                for d in latest
+            ),
         ),
         "votes": _frame("votes", _votes(latest, experiences)),
         "orders": _frame("orders", _orders(o for o in orders if isinstance(o, OrderUpdated))),
@@ -82,7 +87,9 @@ def _number(value: Decimal | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _decision(first: ConsensusResult, decision: ConsensusResult) -> dict[str, object]:
+def _decision(
+    first: ConsensusResult, decision: ConsensusResult, lived: Experience | None
+) -> dict[str, object]:
     """Return a proposal's row: a review that nobody answered stays one that was for review."""
     proposal = decision.proposal
     answered = decision is first or decision.outcome is Outcome.EXECUTE
@@ -100,6 +107,8 @@ def _decision(first: ConsensusResult, decision: ConsensusResult) -> dict[str, ob
         "participation": decision.participation,
         "degraded": decision.degraded,
         "rationale": proposal.rationale,
+        "regime": name_in(proposal.rationale),
+        "reward": lived and float(lived.reward),
     }
 
 

@@ -77,14 +77,19 @@ def split_order(
     Raises
     ------
     InvalidValue
-        If there is nothing to split, a venue is impossible, no venue is lit where a dark one may
-        not fill, or the venues can't take the whole order.
+        If there is nothing to split, a venue is impossible or named twice, no venue is lit where
+        a dark one may not fill, or the venues can't take the whole order.
     """
     if quantity < 1 or not venues or not all(map(_possible, venues)) or volatility_bps < 0:
         raise InvalidValue(
             f"{quantity} shares can't be split over {len(venues)} venues as described.",
             next_step="Send a positive quantity and venues of finite cost, positive depth and "
             "capacity, and a fill probability above 0 and up to 1.",
+        )
+    if len({venue.name for venue in venues}) < len(venues):
+        raise InvalidValue(
+            "A venue is named twice, so its depth would count twice.",
+            next_step="Name each venue once.",
         )
     capacity = np.floor([venue.capacity for venue in venues])
     if capacity.sum() < quantity:

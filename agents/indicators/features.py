@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import talib
 from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
 
 from agents.price_history import Floats, PriceHistory, price_histories
 from agents.sentiment.news import NO_NEWS, News, news_of_frame, sentiment_at
@@ -246,6 +247,8 @@ def compute(bars: PriceHistory, news: News = NO_NEWS, *, newest: int | None = No
     ----------
     newest
         How many of the last bars to tell of, at least one; None is all of them.
+
+    Bars within `WINDOW` of one that can't be have no features.
     """
     told = bars.length if newest is None else min(newest, bars.length)
     columns: list[Floats] = []
@@ -258,7 +261,19 @@ def compute(bars: PriceHistory, news: News = NO_NEWS, *, newest: int | None = No
     columns.append(sentiment_at(news, bars.times[bars.length - told :]))
     table = np.column_stack(columns)
     table[~np.isfinite(table)] = np.nan
+    table[_near_impossible(bars)[bars.length - told :]] = np.nan
     return table
+
+
+def _near_impossible(bars: PriceHistory) -> NDArray[np.bool_]:
+    """Return whether a bar that can't be lies among the `WINDOW` bars up to each.
+
+    Then nothing is known, whichever column is wrong: no agent shall vote on half a bar.
+    """
+    if bars.can_be:
+        return np.zeros(bars.length, np.bool_)
+    lately = np.concatenate([np.zeros(WINDOW, np.int64), np.cumsum(bars.impossible())])
+    return lately[WINDOW:] > lately[:-WINDOW]
 
 
 def compute_latest(bars: PriceHistory, news: News = NO_NEWS) -> dict[str, float]:

@@ -141,10 +141,16 @@ class MarketAnalyst(BaseAgent):
         Raises
         ------
         InvalidValue
-            If no bar of the symbol is known by then.
+            If no bar of the symbol is known by then, or one of them can't be.
         """
         specification = self.model.specification
         history = self._history(symbol, at)
+        if not history.can_be:
+            raise InvalidValue(
+                f"The history of {symbol} holds a price that is no positive number, or a negative "
+                "volume.",
+                next_step="Quarantine such bars where they are ingested.",
+            )
         return detect(history, specification.patterns, specification.horizon_days)
 
     async def assess_market_regime(self, symbol: str, at: datetime) -> Regime | None:

@@ -4,6 +4,7 @@ States are fitted on the bars before the present year, never on later ones, and 
 newest bar, never smoothed: cutting off the future changes nothing.
 """
 
+import re
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -36,6 +37,7 @@ _FIRST_GUESSES = (0.4, 0.6, 0.75, 0.9)
 _SURENESS = 0.9
 _NAMES = {1: ("steady",), 2: ("calm", "turbulent"), 3: ("calm", "normal", "turbulent")}
 _PLACES = 6
+_TOLD = re.compile(r"\b(\w+) regime \(")
 
 
 class Regime(NamedTuple):
@@ -78,6 +80,12 @@ class Regime(NamedTuple):
         return (
             f"{self.name} regime ({self.probability:.0%}, {self.expected_days:.0f} days{strange})"
         )
+
+
+def name_in(words: str) -> str:
+    """Return the name of the regime that `Regime.in_words` told in a proposal's words, or ""."""
+    told = _TOLD.search(words)
+    return told.group(1) if told else ""
 
 
 class States(NamedTuple):

@@ -1,15 +1,22 @@
 """Allocations by expected shortfall (CVaR) of scenarios, as linear programs."""
 
+from math import ceil
+
 import numpy as np
 
 from agents.portfolio_optimizer.cardinality import Optimum, Solved, best_subset
 from agents.portfolio_optimizer.conflicts import require_feasible
-from agents.portfolio_optimizer.constraints import Constraints, program
+from agents.portfolio_optimizer.constraints import Constraints, Program, program
 from agents.portfolio_optimizer.estimation import Estimates
 from agents.portfolio_optimizer.mean_variance import Excluded
-from agents.portfolio_optimizer.solvers import linear_program
+from agents.portfolio_optimizer.solvers import LinearOptimum, linear_program
 from agents.price_history import Floats
 from domain.errors import InvalidValue
+
+#: Tails' worth of scenarios that a program begins with, besides one per asset.
+_FIRST_TAILS = 3
+#: How far beyond the value at risk a loss is one more than rounding.
+_BEYOND = 1e-12
 
 
 def expected_shortfall(returns: Floats, tail: float = 0.05) -> float:
@@ -51,27 +58,7 @@ def mean_expected_shortfall(
 
     def solve(excluded: Excluded) -> Solved:
         rows = program(constraints, estimates.symbols, estimates.expected, excluded)
-        (a, b), (g, h) = rows.equalities(), rows.inequalities()
-        periods, width = len(scenarios), rows.rows.shape[1]
-        cost = rows.cost.copy()
-        cost[: rows.assets] -= return_weight * estimates.expected
-        losses = np.zeros((width, periods))
-        losses[: rows.assets] = -scenarios.T
-        multipliers = len(h) + len(b)
-        found = linear_program(
-            np.concatenate([np.zeros(periods), h, b]),
-            np.vstack(
-                [
-                    np.hstack([losses, g.T, a.T]),
-                    np.concatenate([np.ones(periods), np.zeros(multipliers)]),
-                ]
-            ),
-            np.append(-cost, 1.0),
-            np.concatenate([np.zeros(periods + len(h)), np.full(len(b), -np.inf)]),
-            np.concatenate(
-                [np.full(periods, 1.0 / (tail * periods)), np.full(multipliers, np.inf)]
-            ),
-        )
+        found = _by_the_worst(rows, scenarios, tail, return_weight * estimates.expected)
         if found is None:
             require_feasible(constraints, estimates.symbols, estimates.expected)
             raise InvalidValue(
@@ -84,3 +71,49 @@ def mean_expected_shortfall(
         return Optimum(solve(None).weights)
     require_feasible(constraints, estimates.symbols, estimates.expected)
     return best_subset(solve, len(estimates.symbols), constraints.most_assets)
+
+
+def _by_the_worst(
+    rows: Program, scenarios: Floats, tail: float, wanted: Floats
+) -> LinearOptimum | None:
+    """Solve over the scenarios that lie in the tail, found as it goes on.
+
+    The optimum over some scenarios is that over all where it leaves none of the others a loss
+    beyond its own value at risk: those have probability 0. Begins with the worst of equal weights.
+    """
+    periods = len(scenarios)
+    among = np.zeros(periods, np.bool_)
+    likely = min(periods, ceil(_FIRST_TAILS * tail * periods) + rows.assets)
+    among[np.argpartition(scenarios.sum(axis=1), likely - 1)[:likely]] = True
+    while True:
+        found = _dual(rows, scenarios[among], 1.0 / (tail * periods), wanted)
+        if found is None and not among.all():
+            among[:] = True  # some scenarios alone may not bound the loss
+            continue
+        if found is None:
+            return None
+        weights, level = found.multipliers[: rows.assets], found.multipliers[-1]
+        beyond = ~among & (-scenarios @ weights > -level + _BEYOND)
+        if not beyond.any():
+            return found
+        among |= beyond
+
+
+def _dual(
+    rows: Program, scenarios: Floats, most_likely: float, wanted: Floats
+) -> LinearOptimum | None:
+    (a, b), (g, h) = rows.equalities(), rows.inequalities()
+    periods, width = len(scenarios), rows.rows.shape[1]
+    cost = rows.cost.copy()
+    cost[: rows.assets] -= wanted
+    losses = np.zeros((width, periods))
+    losses[: rows.assets] = -scenarios.T
+    multipliers = len(h) + len(b)
+    sum_of_probabilities = np.concatenate([np.ones(periods), np.zeros(multipliers)])
+    return linear_program(
+        np.concatenate([np.zeros(periods), h, b]),
+        np.vstack([np.hstack([losses, g.T, a.T]), sum_of_probabilities]),
+        np.append(-cost, 1.0),
+        np.concatenate([np.zeros(periods + len(h)), np.full(len(b), -np.inf)]),
+        np.concatenate([np.full(periods, most_likely), np.full(multipliers, np.inf)]),
+    )

@@ -26,6 +26,8 @@ from agents.price_history import Floats, to_instant
 
 CORRELATION_DAYS = 252
 FEWEST_DAYS = 40
+#: Beyond this a vote would take seconds: the work grows with the cube.
+MOST_SYMBOLS = 500
 #: An asset whose newest bar is older than this is no longer traded.
 _STALE = timedelta(days=10)
 
@@ -67,6 +69,8 @@ class Outlook(NamedTuple):
 
 def outlook(model: Model, case: Case) -> Outlook | Abstention:
     """Return what is known as of the proposal; expected returns are the means of 252 days."""
+    if len(case.view.symbols) > MOST_SYMBOLS:
+        return Abstention(f"{len(case.view.symbols)} symbols, {MOST_SYMBOLS} can be allocated to")
     rows: dict[str, Floats] = {}
     volatilities: list[float] = []
     for symbol in case.view.symbols:

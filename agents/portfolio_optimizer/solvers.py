@@ -64,6 +64,9 @@ def ward_leaf_order(distances: Floats) -> NDArray[np.intp]:
 
     `distances` are those of the upper triangle, row by row.
     """
-    tree = _hierarchy.linkage(distances, method="ward")
-    ordered = _hierarchy.optimal_leaf_ordering(tree, distances)
-    return np.asarray(_hierarchy.leaves_list(ordered), np.intp)
+    tree = _hierarchy.linkage(distances, method="ward", optimal_ordering=True)
+    members: list[list[int]] = [[leaf] for leaf in range(len(tree) + 1)]
+    joined: list[tuple[int, int]] = tree[:, :2].astype(np.intp).tolist()
+    for left, right in joined:
+        members.append(members[left] + members[right])
+    return np.array(members[-1], np.intp)

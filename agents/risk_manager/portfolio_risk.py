@@ -104,6 +104,8 @@ def risk_inputs(model: Model, case: Case, weights: Mapping[str, float]) -> RiskI
         return Abstention(f"only {len(returns)} common days of returns, {FEWEST_DAYS} needed")
     if not np.isfinite(returns).all():
         return Abstention("a past return is not finite")
+    if not returns[:, symbols.index(case.proposal.symbol)].any():
+        return Abstention(f"the price of {case.proposal.symbol} never moved")
     filtered = filter_returns(returns)
     tomorrow = np.array([forecasts[symbol] for symbol in symbols])
     expected = _past_forecasts(model, case, symbols, times, filtered.expected)

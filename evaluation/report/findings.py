@@ -13,6 +13,7 @@ from evaluation import significance as sg
 from evaluation.report import wording as w
 from evaluation.report.account import Account
 from evaluation.report.inputs import ReportInput
+from evaluation.report.rule import RuleRecord
 from evaluation.report.scorecards import Agreement, Scorecard
 
 _BEST_DAYS = 5
@@ -48,6 +49,7 @@ class Evidence(NamedTuple):
     account: Account
     cards: list[Scorecard]
     agreements: list[Agreement]
+    rule: RuleRecord
 
 
 def findings(evidence: Evidence) -> list[Finding]:
@@ -214,7 +216,8 @@ def _confidence_unearned(evidence: Evidence) -> Finding | None:
     worse = [
         card.name
         for card in evidence.cards
-        if card.known >= _FEW_TRADES and card.brier.estimate > card.base_rate_brier
+        if card.calibration.known >= _FEW_TRADES
+        and card.calibration.brier.estimate > card.calibration.brier_of_base_rate
     ]
     if not worse:
         return None
@@ -223,6 +226,31 @@ def _confidence_unearned(evidence: Evidence) -> Finding | None:
         "Confidence says little",
         f"{_and(worse)} would have a better Brier score by always saying how often "
         f"{'it is' if len(worse) == 1 else 'each is'} right.",
+    )
+
+
+def _executing_not_better(evidence: Evidence) -> Finding | None:
+    advantage = evidence.rule.advantage
+    if math.isnan(advantage.estimate) or advantage.lower > 0:
+        return None
+    worse = advantage.upper < 0
+    return Finding(
+        Weight.SERIOUS if worse else Weight.CAUTION,
+        "Executed did worse than rejected" if worse else "The rule is not shown to choose well",
+        evidence.rule.sentence,
+    )
+
+
+def _too_many_reviews(evidence: Evidence) -> Finding | None:
+    rule = evidence.rule
+    if rule.is_usable:
+        return None
+    return Finding(
+        Weight.SERIOUS,
+        "Too much is left to a person",
+        f"{w.percent(rule.shares.share(rule.shares.review), 0)} of "
+        f"{w.count(rule.shares.proposals, 'proposal')} went to review; a usable rule sends at "
+        "most a quarter.",
     )
 
 
@@ -322,6 +350,8 @@ _LOOKS: tuple[Callable[[Evidence], Finding | None], ...] = (
     _survivors,
     _one_symbol,
     _best_days,
+    _executing_not_better,
+    _too_many_reviews,
     _confidence_unearned,
     _redundant_agents,
     _degraded,

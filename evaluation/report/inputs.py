@@ -38,6 +38,11 @@ COLUMNS: dict[str, dict[str, tuple[pl.DataType, str]]] = {
         "participation": (pl.Int64(), "counted votes"),
         "degraded": (pl.Boolean(), "fewer than four votes counted"),
         "rationale": (pl.String(), "the proposal's drivers"),
+        "regime": (pl.String(), "the symbol's regime as the proposal told it; else empty"),
+        "reward": (
+            pl.Float64(),
+            "return of the proposed direction after costs, whatever was decided; null: unknown",
+        ),
     },
     "votes": {
         "decision_id": (pl.String(), ""),

@@ -14,6 +14,7 @@ from evaluation.report import figures, findings, headline, ledger, lineage, scor
 from evaluation.report import wording as w
 from evaluation.report.account import Account
 from evaluation.report.inputs import ReportInput
+from evaluation.report.rule import RuleRecord
 
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _MOST_QUARANTINED = 200
@@ -24,7 +25,8 @@ def render(report_input: ReportInput) -> str:
     account = Account(report_input)
     cards = scorecards.scorecards(report_input)
     agreements = scorecards.agreements(report_input)
-    evidence = findings.Evidence(report_input, account, cards, agreements)
+    rule = RuleRecord(report_input)
+    evidence = findings.Evidence(report_input, account, cards, agreements, rule)
     return page(
         "report.html.j2",
         with_charts=True,
@@ -39,6 +41,7 @@ def render(report_input: ReportInput) -> str:
         worst=pf.worst_drawdown(account.equity, account.timestamps),
         months=_months(account),
         month_names=_MONTHS,
+        rule=rule,
         decisions=ledger.decision_rows(report_input),
         cards=cards,
         agreement=_agreement_table(agreements),

@@ -6,10 +6,10 @@ import numpy as np
 import polars as pl
 
 from evaluation import calibration as cal
+from evaluation.arrays import Floats
 from evaluation.report import figures
 from evaluation.report import wording as w
 from evaluation.report.inputs import ReportInput
-from evaluation.significance import Interval
 
 
 class Scorecard(NamedTuple):
@@ -23,10 +23,8 @@ class Scorecard(NamedTuple):
     counted: int
     mean_score: str
     above_threshold: str
-    known: int
-    brier: Interval
-    base_rate_brier: float
-    calibration_error: Interval
+    calibration: cal.Calibration
+    by_regime: list[tuple[str, cal.Calibration]]
     reliability: pl.DataFrame
     scores_figure: str
     reliability_figure: str
@@ -49,18 +47,16 @@ def scorecards(report: ReportInput) -> list[Scorecard]:
 
 
 def _card(report: ReportInput, agent_id: str, position: int) -> Scorecard:
-    votes = report.votes.filter(pl.col("agent_id") == agent_id)
+    votes = report.votes.filter(pl.col("agent_id") == agent_id).join(
+        report.decisions.select("decision_id", "decided_at", "regime"), on="decision_id"
+    )
     counted = votes.filter("counted")
     known = counted.filter(pl.col("correct").is_not_null())
-    said, came = known["confidence"].to_numpy(), known["correct"].cast(pl.Float64).to_numpy()
+    said, came = known["confidence"].to_numpy(), _outcomes(known)
     threshold = report.run.execute_at_weighted_score
     scores = counted["score"].cast(pl.Float64).to_numpy()
     curve = cal.reliability_curve(said, came)
     colour = f"var(--agent-{position % 4 + 1})"
-    base = float(np.mean(came)) if len(came) else float("nan")
-    # Outcomes of one horizon overlap; blocks of that many decisions per symbol keep them together.
-    block = float(max(1, report.run.horizon_days * len(report.run.symbols)))
-    seed = report.run.seed
     return Scorecard(
         agent_id=agent_id,
         name=w.agent(agent_id),
@@ -70,18 +66,30 @@ def _card(report: ReportInput, agent_id: str, position: int) -> Scorecard:
         counted=counted.height,
         mean_score=w.number(float(np.mean(scores)) if len(scores) else None, 1),
         above_threshold=w.percent(float(np.mean(scores >= threshold)) if len(scores) else None, 0),
-        known=known.height,
-        brier=cal.measure_interval(
-            cal.brier_score, said, came, seed=seed, block=block, resamples=400
-        ),
-        base_rate_brier=base * (1 - base),
-        calibration_error=cal.measure_interval(
-            cal.expected_calibration_error, said, came, seed=seed, block=block, resamples=400
-        ),
+        calibration=_calibration(report, known),
+        by_regime=[
+            (regime, _calibration(report, told))
+            for (regime,), told in sorted(known.group_by("regime"))
+        ],
         reliability=curve,
         scores_figure=figures.scores_figure(scores, threshold, colour) if len(scores) else "",
         reliability_figure=figures.reliability_figure(curve, colour) if len(curve) else "",
     )
+
+
+def _calibration(report: ReportInput, known: pl.DataFrame) -> cal.Calibration:
+    """Measure confidence; outcomes of one horizon overlap, so blocks of its days stay together."""
+    return cal.calibration(
+        known["confidence"].to_numpy(),
+        _outcomes(known),
+        known["decided_at"].dt.date().to_list(),
+        seed=report.run.seed,
+        block=float(max(1, report.run.horizon_days)),
+    )
+
+
+def _outcomes(known: pl.DataFrame) -> Floats:
+    return known["correct"].cast(pl.Float64).to_numpy()
 
 
 def agreements(report: ReportInput) -> list[Agreement]:

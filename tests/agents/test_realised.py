@@ -6,6 +6,7 @@ import pytest
 from agents.realised import RealisedCalibration
 from domain.experience import Experience
 from domain.voting import Action, AgentId, Outcome
+from evaluation import calibration
 
 
 def lived(number, *, score=80, ppm=800_000, reward="0.01", agent="market_analyst"):
@@ -50,3 +51,17 @@ def test_a_vote_whose_claim_the_experience_cannot_judge_does_not_count():
     realised = RealisedCalibration(AgentId.EXECUTION)
     assert not realised.add(lived(1, agent="execution"))
     assert realised.verdicts == 0
+
+
+def test_losses_are_those_that_the_report_computes():
+    realised = RealisedCalibration(AgentId.MARKET_ANALYST)
+    said = [0.51, 0.55, 0.62, 0.68, 0.97, 1.0, 0.5]
+    came = [1, 0, 1, 1, 1, 0, 0]
+    for number, (confidence, right) in enumerate(zip(said, came, strict=True)):
+        reward = "0.01" if right else "-0.01"
+        realised.add(lived(number, ppm=int(1e6 * confidence), reward=reward))
+    assert realised.brier == pytest.approx(calibration.brier_score(said, came))
+    assert realised.log_loss == pytest.approx(calibration.log_loss(said, came))
+    assert realised.calibration_error == pytest.approx(
+        calibration.expected_calibration_error(said, came)
+    )

@@ -132,6 +132,10 @@ def _trend(bars, day):
 def _decide(frames, account, rng, symbol, bars, day):
     now, closes, trend = bars["timestamp"][day], bars["close"], _trend(bars, day)
     action = "BUY" if trend > 0 else "SELL"
+    later = day + HORIZON
+    known = later < len(closes)
+    sign = 1 if action == "BUY" else -1
+    earned = sign * (closes[later] / closes[day] - 1) if known else None
     decision = derive_id("decision", symbol, now.isoformat())
     price = closes[day]
     mood = rng.normal(71 + 90 * abs(trend), 6)
@@ -158,12 +162,10 @@ def _decide(frames, account, rng, symbol, bars, day):
             decision, now, symbol, action, quantity, price, outcome, reason, round(weighted, 6),
             round(variance, 6), len(counted), missing,
             f"Ten-day return {trend:+.1%}, price above its trend, RSI {50 + 400 * trend:.0f}.",
+            "turbulent" if abs(trend) > 0.04 else "calm",
+            round(earned - 0.0006, 9) if known else None,
         )
     )  # fmt: skip
-    later = day + HORIZON
-    known = later < len(closes)
-    sign = 1 if action == "BUY" else -1
-    earned = sign * (closes[later] / price - 1) if known else None
     for i, agent in enumerate(AGENTS):
         right = None if not known else bool((scores[i] >= 75) == (earned > 0))
         late = missing and i == 3

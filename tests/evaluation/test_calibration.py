@@ -11,6 +11,7 @@ from sklearn import metrics
 
 from domain.errors import InvalidValue
 from evaluation import calibration as cal
+from evaluation.resampling import samples_by_day
 
 P = [0.1, 0.1, 0.1, 0.1, 0.8, 0.8, 0.8, 0.8]
 Y = [0, 0, 0, 1, 1, 1, 1, 0]
@@ -80,3 +81,31 @@ def test_parts_sum_to_the_score(values, bins):
     curve = cal.reliability_curve(p, y, bins)
     assert curve["count"].sum() == len(values)
     assert (curve["observed_low"] <= curve["observed"] + 1e-12).all()
+
+
+def test_all_measures_at_once_are_those_one_by_one():
+    random = np.random.default_rng(5)
+    p = random.uniform(0, 1, 300)
+    y = (random.random(300) < p).astype(float)
+    days = [number // 4 for number in range(300)]
+    found = cal.calibration(p, y, days, seed=2, block=3.0, resamples=50)
+    for measure, interval in (
+        (cal.brier_score, found.brier),
+        (cal.log_loss, found.log_loss),
+        (cal.expected_calibration_error, found.calibration_error),
+    ):
+        alone = cal.measure_interval(measure, p, y, seed=2, block=3.0, resamples=50, days=days)
+        assert interval == pytest.approx(alone)
+    assert found.stated == pytest.approx(p.mean())
+    assert found.brier_of_base_rate == pytest.approx(y.mean() * (1 - y.mean()))
+    assert math.isnan(cal.calibration([], [], [], seed=1, block=5.0).brier.estimate)
+
+
+def test_rows_of_a_day_stay_together_whatever_their_order():
+    days = [2, 0, 1, 0, 2, 2]
+    for rows in samples_by_day(days, seed=3, block=2.0, resamples=50):
+        drawn = [days[row] for row in rows]
+        # Every day drawn comes with all of its rows.
+        assert all(drawn.count(day) % days.count(day) == 0 for day in set(drawn))
+    whole = [sorted(r) for r in samples_by_day(days, seed=3, block=2.0, resamples=50)]
+    assert any(len(rows) != len(days) for rows in whole)

@@ -7,6 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -16,6 +17,7 @@ from evaluation.report.account import Account
 from evaluation.report.findings import Evidence, Weight, findings
 from evaluation.report.inputs import COLUMNS, SCHEMAS
 from evaluation.report.lineage import diagram, model_rows, walks
+from evaluation.report.rule import RuleRecord
 from evaluation.report.scorecards import agreements, scorecards
 
 MEGABYTE = 1_000_000
@@ -32,7 +34,9 @@ def html(report):
 
 
 def _evidence(report):
-    return Evidence(report, Account(report), scorecards(report), agreements(report))
+    return Evidence(
+        report, Account(report), scorecards(report), agreements(report), RuleRecord(report)
+    )
 
 
 def _found(report):
@@ -185,6 +189,51 @@ def test_agreement_by_hand(empty_run):
     )
     pairs = agreements(dataclasses.replace(empty_run, votes=votes))
     assert pairs == [("market_analyst", "risk_manager", 0.5, 2)]
+
+
+def _with_rewards(report, executed, rejected):
+    executes = pl.col("outcome") == "EXECUTE"
+    noise = pl.Series(np.random.default_rng(1).normal(0.0, 0.02, report.decisions.height))
+    reward = pl.when(executes).then(executed).otherwise(rejected) + noise
+    return dataclasses.replace(report, decisions=report.decisions.with_columns(reward=reward))
+
+
+@pytest.mark.parametrize(
+    ("executed", "rejected", "title", "words"),
+    [
+        (0.02, 0.0, None, "more than chance explains"),
+        (0.0, 0.0, "The rule is not shown to choose well", "not distinguishable from chance"),
+        (0.0, 0.02, "Executed did worse than rejected", "chose worse than chance explains"),
+    ],
+)
+def test_the_page_says_plainly_whether_executing_beat_rejecting(
+    report, executed, rejected, title, words
+):
+    changed = _with_rewards(report, executed, rejected)
+    assert words in RuleRecord(changed).sentence
+    assert words in render(changed)
+    titles = {"The rule is not shown to choose well", "Executed did worse than rejected"}
+    assert titles & set(_found(changed)) == ({title} if title else set())
+
+
+def test_a_rule_that_leaves_more_than_a_quarter_to_a_person_is_called_unusable(report):
+    def with_share(every):
+        kind = pl.when(pl.int_range(pl.len()) % every == 0).then(pl.lit("MANUAL_REVIEW"))
+        decisions = report.decisions.with_columns(outcome=kind.otherwise(pl.lit("EXECUTE")))
+        return dataclasses.replace(report, decisions=decisions)
+
+    assert "Too much is left to a person" in _found(with_share(3))
+    assert "Too much is left to a person" not in _found(with_share(5))
+
+
+def test_calibration_is_told_by_agent_and_by_regime(report, html):
+    for card in scorecards(report):
+        assert [regime for regime, _ in card.by_regime] == ["calm", "turbulent"]
+        parts = [told for _, told in card.by_regime]
+        assert sum(part.known for part in parts) == card.calibration.known
+        mean = sum(part.known * part.brier.estimate for part in parts) / card.calibration.known
+        assert mean == pytest.approx(card.calibration.brier.estimate)
+        assert f"{card.calibration.log_loss.estimate:.3f}" in html
 
 
 def test_lineage_names_the_models_that_voted_and_walks_to_the_money(report):

@@ -16,6 +16,7 @@ from agents.indicators import (
     compute_frame,
     compute_latest,
 )
+from agents.indicators.features import WINDOW
 from agents.price_history import PriceHistory, price_histories
 from agents.sentiment.news import News
 
@@ -145,3 +146,25 @@ def test_news_moves_sentiment_only_after_it_was_published(bars, until):
     assert tone["symbol"].unique().to_list() == ["AAA"]
     assert tone["timestamp"].min() == until
     assert tone[SENTIMENT][0] > tone[SENTIMENT][1] > 0
+
+
+@pytest.mark.parametrize(("column", "value"), [("volume", -1.0), ("low", 0.0), ("close", np.nan)])
+def test_bars_after_one_that_cannot_be_have_no_features_live_or_in_batch(column, value):
+    random = np.random.default_rng(4)
+    close = 50.0 * np.exp(np.cumsum(random.normal(0.0, 0.01, WINDOW + 120)))
+    bars = PriceHistory(
+        np.arange(len(close)),
+        close,
+        close * 1.01,
+        close * 0.99,
+        close,
+        random.lognormal(14.0, 0.3, len(close)),
+    )
+    getattr(bars, column)[100] = value
+    rows = compute(bars)
+    assert np.isnan(rows[100 : 100 + WINDOW, :-1]).all()
+    if not np.isnan(value):  # a smoothing never forgets NaN
+        assert np.isfinite(rows[100 + WINDOW :]).all()
+    for newest in (150, 100 + WINDOW - 1):
+        latest = compute_latest(PriceHistory(*(part[: newest + 1] for part in bars)))
+        assert np.isnan(list(latest.values())).all()

@@ -5,9 +5,11 @@ import pytest
 
 from agents.market_analyst.regime import (
     FEWEST_BARS,
+    Regime,
     assess_regime,
     first_guesses,
     fit_states,
+    name_in,
     observations,
 )
 from agents.price_history import PriceHistory, to_microseconds
@@ -144,3 +146,11 @@ def test_gaps_between_bars_are_no_fault():
     kept = np.r_[0:500, 530:1200]
     gappy = PriceHistory(*(column[kept] for column in history))
     assert assess_regime(gappy).name == assess_regime(history).name
+
+
+@pytest.mark.parametrize("name", ["steady", "calm", "normal", "turbulent"])
+@pytest.mark.parametrize("familiarity", [0.0, 0.5])
+def test_the_name_is_read_back_from_a_proposals_words(name, familiarity):
+    told = Regime(name, (0.93, 0.07), (0.01, 0.02), 41.0, familiarity)
+    assert name_in(f"BUY 5 IBM: odds for it; {told.in_words()}; no news.") == name
+    assert name_in("BUY 5 IBM: odds for it; regime unknown; no news.") == ""

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linprog
 
 from agents.portfolio_optimizer.conflicts import ConflictingConstraints
 from agents.portfolio_optimizer.constraints import Constraints
@@ -45,6 +46,32 @@ def test_no_other_weights_have_less(drawn, seed):
     least = expected_shortfall(known.scenarios @ best)
     for other in np.random.default_rng(seed).dirichlet(np.ones(4), 50):
         assert least <= expected_shortfall(known.scenarios @ other) + 1e-10
+
+
+def _least_by_rockafellar_and_uryasev(scenarios, tail):
+    """Least expected shortfall by SciPy's linear program over all scenarios and their excesses."""
+    periods, assets = scenarios.shape
+    found = linprog(
+        np.concatenate([np.zeros(assets), [1.0], np.full(periods, 1.0 / (tail * periods))]),
+        A_ub=np.hstack([-scenarios, -np.ones((periods, 1)), -np.eye(periods)]),
+        b_ub=np.zeros(periods),
+        A_eq=np.concatenate([np.ones(assets), [0.0], np.zeros(periods)])[None, :],
+        b_eq=[1.0],
+        bounds=[(0, None)] * assets + [(None, None)] + [(0, None)] * periods,
+    )
+    return found.fun
+
+
+@given(SEEDS, TAILS)
+@settings(max_examples=25)
+def test_the_optimum_is_that_over_all_scenarios_though_it_begins_with_few(drawn, seed, tail):
+    known = drawn(seed, 4)
+    # The first asset alone makes the worst of equal weights, and is hardly held.
+    scenarios = known.scenarios * np.array([30.0, 1.0, 1.0, 1.0])
+    best = mean_expected_shortfall(replace(known, scenarios=scenarios), Constraints(), tail=tail)
+    assert expected_shortfall(scenarios @ best.weights, tail) == pytest.approx(
+        _least_by_rockafellar_and_uryasev(scenarios, tail), abs=1e-9
+    )
 
 
 def test_few_assets_and_constraints_are_kept(known):
