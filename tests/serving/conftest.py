@@ -40,7 +40,7 @@ def deploy(tmp_path):
             version=version,
             agent_type=agent,
             performance_metrics={},
-            deployment_status=DeploymentStatus.CHAMPION,
+            deployment_status=DeploymentStatus.LIVE,
             created_at=datetime(2012, 9, 1, tzinfo=UTC),
             model_artifacts=verified(folder, agent),
             data_version="d1",

@@ -82,7 +82,7 @@ def home(tmp_path_factory):
             version=1,
             agent_type=agent,
             performance_metrics={},
-            deployment_status=DeploymentStatus.CHAMPION,
+            deployment_status=DeploymentStatus.LIVE,
             created_at=END,
             model_artifacts=verified(folder, agent),
         )
