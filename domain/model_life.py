@@ -195,6 +195,40 @@ def apply(life: ModelLife, move: ModelMove) -> ModelLife:
     return ModelLife(life.agent, standings, succession, move.sequence, move.digest)
 
 
+def next_move(
+    life: ModelLife,
+    version: int,
+    after: DeploymentStatus,
+    *,
+    actor: str,
+    reason: str,
+    occurred_at: datetime,
+    evidence: str = "",
+    trial: tuple[DeploymentStatus, ...] = (),
+    approval: bool = False,
+) -> ModelMove:
+    """Return the move that would take a version on from `life`; `apply` says if it is legal."""
+    displaced = None
+    if after is _S.LIVE:
+        displaced = life.live
+    elif after in _FALLEN and version == life.live:
+        displaced = life.previous
+    return ModelMove(
+        agent=life.agent,
+        sequence=life.sequence + 1,
+        version=version,
+        after=after,
+        displaced=displaced,
+        trial=trial,
+        approval=approval,
+        actor=actor,
+        reason=reason,
+        evidence=evidence,
+        occurred_at=occurred_at,
+        previous=life.head,
+    )
+
+
 def _moved(life: ModelLife, move: ModelMove) -> Standing:
     standing = life.of(move.version)
     if move.after is _S.VALIDATED:

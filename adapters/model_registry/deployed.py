@@ -11,6 +11,7 @@ import msgspec
 
 from adapters.files import write_atomically
 from adapters.model_registry.manifest import same, verified
+from adapters.model_registry.signing import ModelKeys
 from domain.errors import ModelRefused
 from domain.messages import encode
 from domain.models import Alias, ModelVersion
@@ -21,15 +22,24 @@ from domain.voting import AgentId
 
 
 class DeployedModels:
-    """The models below one folder."""
+    """The models below one folder.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        One folder an agent is below it.
+    keys
+        What versions are signed with; by default those of the state folder around `folder`.
+    """
+
+    def __init__(self, folder: Path, keys: ModelKeys | None = None) -> None:
         self._folder = folder
+        self._keys = keys or ModelKeys(folder.parent / "keys")
 
     @classmethod
     def of(cls, settings: Settings) -> "DeployedModels":
         """Return the models below the state folder."""
-        return cls(settings.home / "models")
+        return cls(settings.home / "models", ModelKeys.of(settings))
 
     def install(self, registry: ModelRegistry, version: ModelVersion) -> DeployedModel:
         """Bring a version's files here, without pointing at them."""
@@ -41,7 +51,7 @@ class DeployedModels:
         Raises
         ------
         ModelRefused
-            If the files are not here or are not the version's.
+            If the files are not here or are not the version's, or the signature is wrong.
         """
         folder = self._checked(version)
         write_atomically(self.pointer(version.agent_type, alias), encode(version))
@@ -57,7 +67,8 @@ class DeployedModels:
         Raises
         ------
         ModelRefused
-            If the pointer is malformed, or the files are not the version's.
+            If the pointer is malformed, names another agent's model, or is not signed by the
+            registry; or if the files are not the version's.
         """
         path = self.pointer(agent, alias)
         try:
@@ -70,6 +81,12 @@ class DeployedModels:
                 kept="The model files are as they were.",
                 next_step=f"`quorum promote {agent}` writes it again.",
             ) from None
+        if version.agent_type is not agent:
+            raise ModelRefused(
+                f"{path} names a model of {version.agent_type}, not of {agent}.",
+                kept="The model files are as they were.",
+                next_step=f"`quorum promote {agent}` writes it again.",
+            )
         return DeployedModel(self._checked(version), version)
 
     def pointer(self, agent: AgentId, alias: Alias = Alias.CHAMPION) -> Path:
@@ -77,6 +94,7 @@ class DeployedModels:
         return self._folder / agent / f"{alias}.json"
 
     def _checked(self, version: ModelVersion) -> Path:
+        self._keys.check(version)
         folder = self._folder / version.agent_type / str(version.version)
         same(folder, verified(folder, version.agent_type), version.model_artifacts)
         return folder

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from domain.errors import IllegalMove
-from domain.model_life import TRIAL, ModelLife, ModelMove, apply, fold
+from domain.model_life import TRIAL, ModelLife, ModelMove, apply, fold, next_move
 from domain.models import Alias, DeploymentStatus
 from domain.voting import AgentId
 
@@ -19,21 +19,10 @@ WHOLE = tuple(TRIAL)
 
 
 def move(life: ModelLife, version: int, after: DeploymentStatus, **fields) -> ModelMove:
-    """Return the next move; `displaced` as the life demands it unless it is given."""
-    displaced = None
-    if after is S.LIVE:
-        displaced = life.live
-    elif after in {S.ROLLED_BACK, S.QUARANTINED} and version == life.live:
-        displaced = life.previous
-    known = {
-        "sequence": life.sequence + 1,
-        "displaced": displaced,
-        "previous": life.head,
-        "actor": "gate",
-        "reason": "because",
-        "occurred_at": datetime(2013, 1, 2, tzinfo=UTC),
-    }
-    return ModelMove(agent=AGENT, version=version, after=after, **{**known, **fields})
+    """Return the next move, with some fields of it changed."""
+    at = datetime(2013, 1, 2, tzinfo=UTC)
+    made = next_move(life, version, after, actor="gate", reason="because", occurred_at=at)
+    return msgspec.structs.replace(made, **fields)
 
 
 def lived(*steps, life: ModelLife | None = None) -> ModelLife:
