@@ -1,11 +1,13 @@
 """Promotion: the champion alias moves if the gate allows it, and what is deployed is checked."""
 
+from hashlib import sha256
+
 import dagster as dg
 
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.records import Promotion, Registration
-from assets.succession import disagreement, promote, reconcile, refuse, wait
+from assets.succession import Mover, disagreement, promote, reconcile, refuse, wait
 from domain.errors import ModelRefused
 from domain.models import ModelVersion
 from domain.ports.model_registry import ModelRegistry
@@ -84,10 +86,11 @@ def _promotion_asset(agent: AgentId) -> dg.AssetsDefinition:
             reconcile(registry, deployed, agent)
             return promotion_result(wait(registry, candidate, "It is champion already."))
         verdict = record.verdict
+        by = Mover("promotion", verdict.reason, sha256(verdict.to_json()).hexdigest())
         if not verdict.accepted:
-            return promotion_result(refuse(registry, deployed, candidate, verdict.reason))
+            return promotion_result(refuse(registry, deployed, candidate, by))
         return promotion_result(
-            promote(registry, deployed, candidate, expected=record.champion, reason=verdict.reason)
+            promote(registry, deployed, candidate, expected=record.champion, by=by)
         )
 
     return promotion

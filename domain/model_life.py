@@ -126,11 +126,10 @@ class ModelLife(NamedTuple):
         """The version in shadow or canary; there is at most one."""
         return next((v for v, s in self.standings.items() if s.status in TRIAL), None)
 
-    @property
-    def after_rollback(self) -> DeploymentStatus:
-        """Where the live version goes if it is rolled back now."""
-        fallen = 0 if self.live is None else self.of(self.live).rollbacks
-        return _S.QUARANTINED if fallen + 1 >= MAXIMUM_ROLLBACKS else _S.ROLLED_BACK
+    def after_rollback(self, version: int) -> DeploymentStatus:
+        """Return where a version goes if it is rolled back now."""
+        again = self.of(version).rollbacks + 1 >= MAXIMUM_ROLLBACKS
+        return _S.QUARANTINED if again else _S.ROLLED_BACK
 
     def alias(self, alias: Alias, registered: Iterable[int] = ()) -> int | None:
         """Return the version that an alias stands for.
@@ -204,8 +203,6 @@ def next_move(
     reason: str,
     occurred_at: datetime,
     evidence: str = "",
-    trial: tuple[DeploymentStatus, ...] = (),
-    approval: bool = False,
 ) -> ModelMove:
     """Return the move that would take a version on from `life`; `apply` says if it is legal."""
     displaced = None
@@ -219,8 +216,6 @@ def next_move(
         version=version,
         after=after,
         displaced=displaced,
-        trial=trial,
-        approval=approval,
         actor=actor,
         reason=reason,
         evidence=evidence,
@@ -239,7 +234,7 @@ def _moved(life: ModelLife, move: ModelMove) -> Standing:
 
 _FALLEN = (_S.ROLLED_BACK, _S.QUARANTINED)
 #: From where a version may be judged anew; what it was declared to climb is declared anew.
-_JUDGED_ANEW = (_S.REGISTERED, _S.ABORTED, _S.RETIRED, _S.ROLLED_BACK)
+JUDGED_ANEW = (_S.REGISTERED, _S.ABORTED, _S.RETIRED, _S.ROLLED_BACK)
 
 
 def _problem(life: ModelLife, move: ModelMove) -> str:  # noqa: PLR0911 - one for each way
@@ -273,7 +268,7 @@ def _validation_problem(status: DeploymentStatus, move: ModelMove) -> str:
     places = [rungs.index(rung) if rung in TRIAL else -1 for rung in move.trial]
     if -1 in places or places != sorted(set(places)):
         return "the trial it declares is not a part of the ladder, in order"
-    return "" if status in _JUDGED_ANEW else f"it is {status}"
+    return "" if status in JUDGED_ANEW else f"it is {status}"
 
 
 def _going_live_problem(life: ModelLife, move: ModelMove) -> str:

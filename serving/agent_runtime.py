@@ -14,6 +14,7 @@ from adapters.clock import open_clock
 from adapters.health import health_app
 from adapters.keys import sealing
 from adapters.metrics import PrometheusMetrics
+from adapters.model_registry.deployed import DeployedModels
 from adapters.profile import connected
 from adapters.time_series import open_time_series
 from domain.errors import ModelRefused, QuorumError
@@ -66,7 +67,7 @@ class AgentRuntime:
         self.health = health_app(self.metrics, self.problems, self.details)
         self._settings = settings
         self._source = LocalModelSource(
-            settings.home, agent_id, trial=self.trial, metrics=self.metrics
+            DeployedModels.of(settings), agent_id, trial=self.trial, metrics=self.metrics
         )
         self._agent: BaseAgent | None = None
         self._worker: StreamWorker | None = None

@@ -8,6 +8,7 @@ import pytest
 
 from adapters.model_registry.deployed import DeployedModels
 from adapters.model_registry.memory import MemoryModelRegistry
+from adapters.model_registry.signing import ModelKeys
 from assets.records import ModelFolder
 from domain.voting import AgentId
 from evaluation.gate import GateReport, GateVerdict
@@ -16,8 +17,8 @@ AGENT = AgentId.EXECUTION
 
 
 @pytest.fixture
-def registry():
-    return MemoryModelRegistry()
+def registry(tmp_path):
+    return MemoryModelRegistry(ModelKeys(tmp_path / "keys"))
 
 
 @pytest.fixture

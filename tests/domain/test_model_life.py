@@ -77,11 +77,11 @@ def test_where_policy_asks_for_a_person_no_process_makes_it_live():
 
 def test_a_rollback_restores_the_one_before_and_the_second_quarantines():
     life = lived(FIRST, (2, S.VALIDATED), (2, S.LIVE))
-    assert life.after_rollback is S.ROLLED_BACK
+    assert life.after_rollback(2) is S.ROLLED_BACK
     life = lived((2, S.ROLLED_BACK), life=life)
     assert (life.live, life.previous, life.of(2).status) == (1, None, S.ROLLED_BACK)
     life = lived((2, S.VALIDATED), (2, S.LIVE), life=life)
-    assert life.after_rollback is S.QUARANTINED
+    assert life.after_rollback(2) is S.QUARANTINED
     with pytest.raises(IllegalMove, match="falls again"):
         lived((2, S.ROLLED_BACK), life=life)
     life = lived((2, S.QUARANTINED), life=life)
@@ -225,7 +225,7 @@ class Life(RuleBasedStateMachine):
     def breach(self):
         if self.life.previous is not None:
             bad, good = self.life.live, self.life.previous
-            assert self.attempt(move(self.life, bad, self.life.after_rollback))
+            assert self.attempt(move(self.life, bad, self.life.after_rollback(bad)))
             assert self.life.live == good
 
     @invariant()
