@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from adapters.model_registry.deployed import DeployedModels
 from assets.records import Promotion
 from domain.errors import IllegalMove, ModelRefused
-from domain.model_life import JUDGED_ANEW, ModelLife, ModelMove, fold, next_move
+from domain.model_life import FALLEN, JUDGED_ANEW, ModelLife, ModelMove, fold, next_move
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
 from domain.settings import PromotionSettings
@@ -108,7 +108,7 @@ def _catch_up(registry: ModelRegistry, deployed: DeployedModels, agent: AgentId)
         again = next_move(
             life,
             alone.version,
-            life.after_rollback(alone.version),
+            alone.after if alone.after not in FALLEN else life.after_rollback(alone.version),
             actor=alone.actor,
             reason=alone.reason,
             evidence=alone.evidence,

@@ -23,15 +23,15 @@ def measure() -> list[Row]:
         ("AR(1) .3, normal", False, _RHO),
         ("AR(1) .3, t(3)", True, _RHO),
     ):
-        rows += _equal(name, _streams(rng, _LENGTH, heavy, rho))
+        rows += _equal(name, _streams(rng, _LENGTH, heavy=heavy, rho=rho))
         horizon = planned_horizon(_EFFECT, autocorrelation=rho)
         scale = math.sqrt((3 if heavy else 1) / (1 - rho**2))
-        differences = _streams(rng, horizon, heavy, rho) / scale + _EFFECT
+        differences = _streams(rng, horizon, heavy=heavy, rho=rho) / scale + _EFFECT
         rows += _better(name, differences, horizon, rho)
     return rows
 
 
-def _streams(rng: np.random.Generator, length: int, heavy: bool, rho: float) -> np.ndarray:
+def _streams(rng: np.random.Generator, length: int, *, heavy: bool, rho: float) -> np.ndarray:
     shape = (_STREAMS, length)
     x = rng.standard_t(3, shape) if heavy else rng.standard_normal(shape)
     x[:, 0] /= math.sqrt(1 - rho**2)

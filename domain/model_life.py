@@ -187,7 +187,7 @@ def apply(life: ModelLife, move: ModelMove) -> ModelLife:
         if life.live is not None:
             standings[life.live] = standings[life.live]._replace(status=_S.RETIRED)
         succession = (*succession, move.version)
-    elif move.after not in _FALLEN:
+    elif move.after not in FALLEN:
         succession = life.succession
     elif move.version == life.live:
         standings[succession[-1]] = standings[succession[-1]]._replace(status=_S.LIVE)
@@ -208,7 +208,7 @@ def next_move(
     displaced = None
     if after is _S.LIVE:
         displaced = life.live
-    elif after in _FALLEN and version == life.live:
+    elif after in FALLEN and version == life.live:
         displaced = life.previous
     return ModelMove(
         agent=life.agent,
@@ -228,11 +228,12 @@ def _moved(life: ModelLife, move: ModelMove) -> Standing:
     standing = life.of(move.version)
     if move.after is _S.VALIDATED:
         return Standing(move.after, move.trial, move.approval, standing.rollbacks)
-    fell = move.after in _FALLEN and move.version in life.succession
+    fell = move.after in FALLEN and move.version in life.succession
     return standing._replace(status=move.after, rollbacks=standing.rollbacks + fell)
 
 
-_FALLEN = (_S.ROLLED_BACK, _S.QUARANTINED)
+#: Where a version ends that was found bad.
+FALLEN = (_S.ROLLED_BACK, _S.QUARANTINED)
 #: From where a version may be judged anew; what it was declared to climb is declared anew.
 JUDGED_ANEW = (_S.REGISTERED, _S.ABORTED, _S.RETIRED, _S.ROLLED_BACK)
 
@@ -244,7 +245,7 @@ def _problem(life: ModelLife, move: ModelMove) -> str:  # noqa: PLR0911 - one fo
         return "what is quarantined stays there"
     if move.after in TRIAL:
         return _trial_problem(life, move)
-    if move.after in _FALLEN:
+    if move.after in FALLEN:
         return _falling_problem(life, move)
     if move.after is _S.VALIDATED:
         return _validation_problem(status, move)

@@ -21,7 +21,7 @@ from adapters.model_registry.signing import ModelKeys
 from domain.errors import ModelRefused
 from domain.messages import encode
 from domain.model_life import ModelLife, ModelMove, apply, fold, next_move
-from domain.models import Alias, ModelVersion
+from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
 from domain.ports.model_source import DeployedModel
 from domain.settings import Settings
@@ -125,7 +125,7 @@ class DeployedModels:
         self._repoint(life)
         return life
 
-    def roll_back(
+    def take_back(
         self,
         agent: AgentId,
         version: int,
@@ -135,7 +135,7 @@ class DeployedModels:
         evidence: str,
         occurred_at: datetime,
     ) -> ModelMove | None:
-        """Serve the version before `version` again; None if `version` no longer is live.
+        """Roll a live version back, or abort one on trial; None if it is neither any more.
 
         Everything it needs is on this machine; the registry hears of it when it is next asked.
 
@@ -145,12 +145,13 @@ class DeployedModels:
             If there is no version to fall back to.
         """
         with self.settled(agent) as life:
-            if life.live != version:
+            if version not in {life.live, life.on_trial}:
                 return None
+            live = version == life.live
             move = next_move(
                 life,
                 version,
-                life.after_rollback(version),
+                life.after_rollback(version) if live else DeploymentStatus.ABORTED,
                 actor=actor,
                 reason=reason,
                 evidence=evidence,
@@ -160,6 +161,10 @@ class DeployedModels:
             self.follow(agent, [*self.moves(agent), move])
             return move
 
+    def life(self, agent: AgentId) -> ModelLife:
+        """Return where the agent's versions stand, as far as this machine knows."""
+        return fold(agent, self.moves(agent))
+
     @contextmanager
     def settled(self, agent: AgentId) -> Iterator[ModelLife]:
         """Hold the agent's local history, its pointers completed if a death left them behind."""
@@ -168,7 +173,7 @@ class DeployedModels:
             patience_seconds=_PATIENCE_SECONDS,
             purpose=f"moving models of {agent}",
         ):
-            life = fold(agent, self.moves(agent))
+            life = self.life(agent)
             if life.sequence:
                 self._repoint(life)
             yield life
