@@ -7,10 +7,19 @@ import dagster as dg
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.records import Promotion, Registration
-from assets.succession import Mover, disagreement, promote, reconcile, refuse, wait
+from assets.succession import (
+    Mover,
+    disagreement,
+    promote,
+    reconcile,
+    refuse,
+    roll_back_unserved,
+    wait,
+)
 from domain.errors import ModelRefused
 from domain.models import ModelVersion
 from domain.ports.model_registry import ModelRegistry
+from domain.settings import Settings
 from domain.voting import AgentId
 
 
@@ -53,13 +62,18 @@ def deployment_check(key: dg.AssetKey, agent: AgentId) -> dg.AssetChecksDefiniti
         asset=key,
         name="deployed_as_claimed",
         blocking=True,
-        description="Pointer, files and registry agree on version and weights.",
+        description="Registry, pointer, files and the running service agree on version and "
+        "weights; where they don't, the version before is served again.",
     )
     def deployed_as_claimed(
-        registry: dg.ResourceParam[ModelRegistry], deployed: dg.ResourceParam[DeployedModels]
+        settings: dg.ResourceParam[Settings],
+        registry: dg.ResourceParam[ModelRegistry],
+        deployed: dg.ResourceParam[DeployedModels],
     ) -> dg.AssetCheckResult:
-        difference = disagreement(registry, deployed, agent)
-        return dg.AssetCheckResult(passed=not difference, description=difference or "They agree.")
+        found = disagreement(registry, deployed, agent, settings)
+        if found:
+            roll_back_unserved(registry, deployed, agent, found)
+        return dg.AssetCheckResult(passed=not found, description=found or "They agree.")
 
     return deployed_as_claimed
 

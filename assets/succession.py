@@ -6,21 +6,26 @@ pointers follow, so a promotion that was cut off half-way is completed by the ne
 """
 
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import NamedTuple
 
 import structlog
 from msgspec.structs import replace
 
+from adapters.agent_endpoint import difference
 from adapters.model_registry.deployed import DeployedModels
 from assets.records import Promotion
-from domain.errors import IllegalMove, ModelRefused
+from domain.errors import IllegalMove, ModelRefused, QuorumError
 from domain.model_life import FALLEN, JUDGED_ANEW, ModelLife, ModelMove, fold, next_move
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
-from domain.settings import PromotionSettings
+from domain.settings import PromotionSettings, Settings
 from domain.voting import AgentId
 
 _log = structlog.get_logger(__name__)
+
+#: How long a running service may take to serve what was promoted, beside its looks for it.
+_PATIENCE_SECONDS = 3.0
 
 
 class Mover(NamedTuple):
@@ -57,18 +62,23 @@ def promote(
     deployed.install(registry, candidate)
     life = life_of(registry, agent)
     rung = DeploymentStatus.LIVE if life.live is None else life.next_rung(candidate.version)
-    if life.live != expected or rung is None:
-        return _record(registry, candidate, promoted=False, reason="Another promotion was faster; "
+    if rung is None:
+        status = life.of(candidate.version).status
+        return recorded(
+            registry, candidate, promoted=False, reason=f"It is {status}, and rises no further."
+        )
+    if life.live != expected:
+        return recorded(registry, candidate, promoted=False, reason="Another promotion was faster; "
                        "this one was judged against a champion that is gone.")  # fmt: skip
     try:
         move(registry, candidate, rung, by, life)
     except IllegalMove as problem:
         reconcile(registry, deployed, agent)
-        return _record(registry, candidate, promoted=False, reason=problem.what)
+        return recorded(registry, candidate, promoted=False, reason=problem.what)
     reconcile(registry, deployed, agent)
     live = rung is DeploymentStatus.LIVE
     reason = by.reason if live else f"It votes as {rung} now. {by.reason}"
-    return _record(registry, candidate, promoted=live, reason=reason)
+    return recorded(registry, candidate, promoted=live, reason=reason)
 
 
 def refuse(
@@ -81,12 +91,12 @@ def refuse(
     except IllegalMove as problem:
         _log.info("a refused candidate stays where it stands", problem=problem.what)
     reconcile(registry, deployed, agent)
-    return _record(registry, candidate, promoted=False, reason=by.reason)
+    return recorded(registry, candidate, promoted=False, reason=by.reason)
 
 
 def wait(registry: ModelRegistry, candidate: ModelVersion, reason: str) -> Promotion:
     """Leave everything as it is: the candidate stays challenger until more is known."""
-    return _record(registry, candidate, promoted=False, reason=reason)
+    return recorded(registry, candidate, promoted=False, reason=reason)
 
 
 def reconcile(registry: ModelRegistry, deployed: DeployedModels, agent: AgentId) -> None:
@@ -120,8 +130,16 @@ def _catch_up(registry: ModelRegistry, deployed: DeployedModels, agent: AgentId)
             _log.warning("a move of this machine came too late", problem=problem.what)
 
 
-def disagreement(registry: ModelRegistry, deployed: DeployedModels, agent: AgentId) -> str:
-    """Return how what is deployed differs from the registry's champion; empty if it doesn't."""
+def disagreement(
+    registry: ModelRegistry,
+    deployed: DeployedModels,
+    agent: AgentId,
+    settings: Settings | None = None,
+) -> str:
+    """Return how what is deployed differs from the registry's champion; empty if it doesn't.
+
+    With settings the agent's running service is asked, too, which weights it has loaded.
+    """
     champion = registry.version(agent, Alias.CHAMPION)
     try:
         served = deployed.current(agent)
@@ -129,7 +147,36 @@ def disagreement(registry: ModelRegistry, deployed: DeployedModels, agent: Agent
         return problem.what
     claimed = "nothing" if champion is None else champion.label
     found = "nothing" if served is None else served.version.label
-    return "" if claimed == found else f"The registry says {claimed}, deployed is {found}."
+    if claimed != found:
+        return f"The registry says {claimed}, deployed is {found}."
+    if champion is None or settings is None:
+        return ""
+    return difference(
+        settings.home,
+        agent,
+        champion.label,
+        champion.model_artifacts.get("model.safetensors", ""),
+        patience_seconds=_PATIENCE_SECONDS + 2 * settings.serving.model_poll_seconds,
+    )
+
+
+def roll_back_unserved(
+    registry: ModelRegistry, deployed: DeployedModels, agent: AgentId, problem: str
+) -> None:
+    """Take back a champion that is not served as claimed; one without predecessor stays."""
+    champion = registry.version(agent, Alias.CHAMPION)
+    if champion is None:
+        return
+    evidence = sha256(problem.encode()).hexdigest()
+    now = datetime.now(UTC)
+    try:
+        deployed.take_back(
+            agent, champion.version, actor="deployment check", reason=problem, evidence=evidence,
+            occurred_at=now,
+        )  # fmt: skip
+        reconcile(registry, deployed, agent)
+    except QuorumError as unable:
+        _log.exception("what is served is not what was promoted", problem=unable.what)
 
 
 def life_of(registry: ModelRegistry, agent: AgentId) -> ModelLife:
@@ -153,9 +200,10 @@ def _next(version: ModelVersion, after: DeploymentStatus, by: Mover, life: Model
     return next_move(life, version.version, after, **by._asdict(), occurred_at=now)
 
 
-def _record(
+def recorded(
     registry: ModelRegistry, candidate: ModelVersion, *, promoted: bool, reason: str
 ) -> Promotion:
+    """Return what became of a version, and who is champion now."""
     agent = candidate.agent_type
     champion, previous = (registry.version(agent, a) for a in (Alias.CHAMPION, Alias.PREVIOUS))
     return Promotion(

@@ -13,6 +13,7 @@ from assets import (
     promotion,
     registration,
     retraining,
+    rollback,
     search,
     training,
     validation,
@@ -38,6 +39,7 @@ STAGES = (
     experience,
     retraining,
     ab_testing,
+    rollback,
 )
 
 

@@ -142,6 +142,7 @@ def register() -> None:
         demo,
         doctor,
         keys,
+        lineage,
         models,
         persons,
         platform,
@@ -151,6 +152,7 @@ def register() -> None:
         replay,
         review,
         sentiment,
+        succession,
     )
 
     groups = (app, *(group.typer_instance for group in app.registered_groups))

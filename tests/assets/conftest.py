@@ -30,7 +30,7 @@ def deployed(tmp_path):
 def model(tmp_path):
     def make(name: str) -> ModelFolder:
         folder: Path = tmp_path / "training" / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.safetensors").write_text(name)
         digest = sha256(name.encode()).hexdigest()
         manifest = {"agent": AGENT, "files": {"model.safetensors": digest}}
