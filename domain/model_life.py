@@ -301,7 +301,9 @@ def _falling_problem(life: ModelLife, move: ModelMove) -> str:
         return "a version that falls again is quarantined"
     if move.version != life.live:
         return "" if move.displaced is None else "it is not live, so none takes its place"
-    if life.previous is None or move.displaced != life.previous:
+    if life.previous is None:
+        return "there is no version to fall back to"
+    if move.displaced != life.previous:
         return f"it falls back to version {life.previous}, not {move.displaced}"
     return ""
 

@@ -85,7 +85,7 @@ def test_a_rollback_of_a_version_that_is_champion_no_more_does_nothing(
 
 def test_the_first_version_can_t_be_rolled_back(registry, deployed, promoted):
     promoted()
-    with pytest.raises(IllegalMove, match="falls back to version None"):
+    with pytest.raises(IllegalMove, match="no version to fall back to"):
         roll_back(registry, deployed, AGENT, Rollback())
     assert standing(registry, deployed) == (1, None)
 
