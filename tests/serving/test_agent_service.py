@@ -462,11 +462,8 @@ async def test_an_agent_that_fails_begins_again(up, ready, champion, eventually,
 def on_trial(models, deploy):
     """Deploy version 1, live, and version 2, in shadow."""
     versions, life, moves = [deploy(AGENT, 1), deploy(AGENT, 2)], ModelLife(AGENT), []
-    for number, after in (
-        (1, DeploymentStatus.LIVE),
-        (2, DeploymentStatus.VALIDATED),
-        (2, DeploymentStatus.SHADOW),
-    ):
+    live, validated, shadow = (DeploymentStatus[n] for n in ("LIVE", "VALIDATED", "SHADOW"))
+    for number, after in ((1, live), (2, validated), (2, shadow)):
         made = next_move(life, number, after, actor="gate", reason="r", occurred_at=NOON)
         trial = (shadow,) if after is validated else ()
         moves.append(msgspec.structs.replace(made, trial=trial))
