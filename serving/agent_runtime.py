@@ -10,6 +10,7 @@ from adapters.clock import open_clock
 from adapters.health import health_app
 from adapters.metrics import PrometheusMetrics
 from adapters.model_registry.deployed import DeployedModels
+from adapters.time_series import open_time_series
 from domain.errors import ModelRefused, QuorumError
 from domain.metrics import Metric
 from domain.ports.bus import MessageBus

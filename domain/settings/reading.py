@@ -74,6 +74,6 @@ def as_environment(settings: Settings) -> dict[str, str]:
 
 
 def _text(value: object) -> str:
-    if isinstance(value, tuple):
+    if isinstance(value, dict | tuple):
         return json.dumps(value)
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
