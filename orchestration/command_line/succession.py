@@ -1,15 +1,17 @@
 """`quorum promote` and `quorum rollback`."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from assets.records import Promotion
 from domain.settings import load_settings
 from domain.voting import AgentId
 from orchestration.command_line.application import Json, app
 from orchestration.command_line.operator import Actor, acting, stated
 from orchestration.command_line.printing import console, print_json
+
+if TYPE_CHECKING:  # it imports numpy, which help does without
+    from assets.records import Promotion
 
 _Agent = Annotated[AgentId, typer.Argument(help="Whose model.")]
 _Reason = Annotated[str, typer.Option(help="Why; it goes on record.")]
@@ -43,7 +45,7 @@ def rollback(agent: _Agent, *, reason: _Reason, actor: Actor = "", as_json: Json
     _tell(roll_back_by_person(load_settings(), agent, who, why), as_json=as_json)
 
 
-def _tell(found: Promotion, *, as_json: bool) -> None:
+def _tell(found: "Promotion", *, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
