@@ -1,4 +1,4 @@
-"""The Ed25519 key that signs tree heads: a PEM file that only its owner reads."""
+"""Ed25519 keys, such as the one that signs tree heads: PEM files that only their owner reads."""
 
 from pathlib import Path
 
@@ -21,14 +21,24 @@ def private_key(home: Path) -> bytes:
     Raises
     ------
     ConfigurationError
+        As `signing_key`.
+    """
+    return signing_key(home / "keys" / "record.pem")
+
+
+def signing_key(path: Path) -> bytes:
+    """Return the 32 bytes of the private key in a PEM file; the first call makes it.
+
+    Raises
+    ------
+    ConfigurationError
         If the file holds no such key, or others may read it.
     """
-    path = home / "keys" / "record.pem"
     if not path.exists():
         with owned_lock(
-            path.with_name(".record.lock"),
+            path.with_name(f".{path.stem}.lock"),
             patience_seconds=_PATIENCE_SECONDS,
-            purpose="making the record's key",
+            purpose=f"making {path.name}",
         ):
             if not path.exists():
                 _make(path)

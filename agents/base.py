@@ -167,6 +167,25 @@ class BaseAgent(ABC):
         at = await self._bar_time(proposal)
         return None if at is None else Case(self.view, proposal, at, self.settings.trading)
 
+    async def drivers(self, proposal: TradingProposal) -> dict[str, object]:
+        """Return the model's inputs on a proposal, and those that move each of its outputs most.
+
+        Both are empty where the agent votes without them: no bar, or an input is missing.
+        """
+        case = await self.case(proposal)
+        features = None if case is None else case.features(proposal.symbol)
+        inputs = None if features is None else self._model.inputs_of(features)
+        if inputs is None:
+            return {"inputs": {}, "drivers": {}}
+        names = self._model.specification
+        return {
+            "inputs": dict(zip(names.inputs, inputs.tolist(), strict=True)),
+            "drivers": {
+                output: dict(self._model.drivers(inputs, place))
+                for place, output in enumerate(names.outputs)
+            },
+        }
+
     async def _bar_time(self, proposal: TradingProposal) -> datetime | None:
         return await self.view.wait_for_bar(
             proposal.symbol, proposal.correlation_id, self.settings.serving.input_timeout_seconds

@@ -1,6 +1,7 @@
 """A/B testing: challenger and champion vote on the same live proposals."""
 
 from datetime import datetime
+from hashlib import sha256
 
 import dagster as dg
 
@@ -11,7 +12,8 @@ from assets.metadata import line_plot
 from assets.promotion import deployment_check, promotion_result, registered
 from assets.records import Comparison, Promotion, Registration
 from assets.retraining import champion_of
-from assets.succession import promote, reconcile, refuse, wait
+from assets.succession import Mover, promote, reconcile, refuse, wait
+from domain.messages import encode
 from domain.models import ModelVersion
 from domain.ports.ledger import Log
 from domain.ports.model_registry import ModelRegistry
@@ -93,14 +95,16 @@ def decide(
         reconcile(registry, deployed, candidate.agent_type)
         return wait(registry, candidate, "Retraining gave the champion again.")
     said, reason = found.verdict.verdict, found.verdict.reason
+    by = Mover("rollout", reason, sha256(encode(found)).hexdigest())
     if said is Verdict.REFUSE:
-        return refuse(registry, deployed, candidate, f"On live proposals: {reason}")
+        on_live = by._replace(reason=f"On live proposals: {reason}")
+        return refuse(registry, deployed, candidate, on_live)
     if not record.verdict.accepted:
         both = f"The gate refused it. {record.verdict.reason} On live proposals: {reason}"
-        return refuse(registry, deployed, candidate, both)
+        return refuse(registry, deployed, candidate, by._replace(reason=both))
     if said is Verdict.INCONCLUSIVE:
         return wait(registry, candidate, f"{reason} A person has to decide, or more data.")
-    return promote(registry, deployed, candidate, expected=record.champion, reason=reason)
+    return promote(registry, deployed, candidate, expected=record.champion, by=by)
 
 
 def _rollout(agent: AgentId) -> dg.AssetsDefinition:

@@ -1,14 +1,25 @@
 """Promotion: the champion alias moves if the gate allows it, and what is deployed is checked."""
 
+from hashlib import sha256
+
 import dagster as dg
 
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.records import Promotion, Registration
-from assets.succession import disagreement, promote, reconcile, refuse, wait
+from assets.succession import (
+    Mover,
+    disagreement,
+    promote,
+    reconcile,
+    refuse,
+    roll_back_unserved,
+    wait,
+)
 from domain.errors import ModelRefused
 from domain.models import ModelVersion
 from domain.ports.model_registry import ModelRegistry
+from domain.settings import Settings
 from domain.voting import AgentId
 
 
@@ -51,13 +62,18 @@ def deployment_check(key: dg.AssetKey, agent: AgentId) -> dg.AssetChecksDefiniti
         asset=key,
         name="deployed_as_claimed",
         blocking=True,
-        description="Pointer, files and registry agree on version and weights.",
+        description="Registry, pointer, files and the running service agree on version and "
+        "weights; where they don't, the version before is served again.",
     )
     def deployed_as_claimed(
-        registry: dg.ResourceParam[ModelRegistry], deployed: dg.ResourceParam[DeployedModels]
+        settings: dg.ResourceParam[Settings],
+        registry: dg.ResourceParam[ModelRegistry],
+        deployed: dg.ResourceParam[DeployedModels],
     ) -> dg.AssetCheckResult:
-        difference = disagreement(registry, deployed, agent)
-        return dg.AssetCheckResult(passed=not difference, description=difference or "They agree.")
+        found = disagreement(registry, deployed, agent, settings)
+        if found:
+            roll_back_unserved(registry, deployed, agent, found)
+        return dg.AssetCheckResult(passed=not found, description=found or "They agree.")
 
     return deployed_as_claimed
 
@@ -84,10 +100,11 @@ def _promotion_asset(agent: AgentId) -> dg.AssetsDefinition:
             reconcile(registry, deployed, agent)
             return promotion_result(wait(registry, candidate, "It is champion already."))
         verdict = record.verdict
+        by = Mover("promotion", verdict.reason, sha256(verdict.to_json()).hexdigest())
         if not verdict.accepted:
-            return promotion_result(refuse(registry, deployed, candidate, verdict.reason))
+            return promotion_result(refuse(registry, deployed, candidate, by))
         return promotion_result(
-            promote(registry, deployed, candidate, expected=record.champion, reason=verdict.reason)
+            promote(registry, deployed, candidate, expected=record.champion, by=by)
         )
 
     return promotion

@@ -1,5 +1,6 @@
 """Registration: the classic policy becomes version 1 and champion; a candidate, challenger."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,9 @@ from msgspec.structs import replace
 from adapters.model_registry.deployed import DeployedModels
 from assets.code_version import code_version
 from assets.records import ModelFolder, Registration
-from assets.succession import point, promote, reconcile
+from assets.succession import Mover, promote, reconcile, validated
 from assets.trials import keep_card
-from domain.models import Alias, DeploymentStatus, ModelVersion
+from domain.models import Alias, ModelVersion
 from domain.ports.model_registry import ModelRegistry
 from domain.settings import Settings
 from domain.voting import AgentId
@@ -59,7 +60,8 @@ def ensure_champion(
     champion = registry.version(classic.agent, Alias.CHAMPION)
     if champion is None:
         first = registry.version(classic.agent, 1) or register(registry, classic)
-        promote(registry, deployed, first, expected=None, reason="The first version.")
+        by = Mover("registration", "The first version.", first.model_artifacts["manifest.json"])
+        promote(registry, deployed, first, expected=None, by=by)
         champion = registry.version(classic.agent, Alias.CHAMPION) or first
     reconcile(registry, deployed, classic.agent)
     return champion
@@ -70,15 +72,14 @@ def challenge(
     candidate: ModelFolder,
     champion: ModelVersion,
     verdict: GateReport,
-    cards: Path,
+    settings: Settings,
 ) -> dg.MaterializeResult:
-    """Register a candidate, make it challenger unless it is champion already, write its card."""
+    """Register a candidate, record that the gate accepted it where it did, write its card."""
     version = register(registry, candidate, champion.version)
-    if version.version != champion.version:
-        accepted, registered = DeploymentStatus.VALIDATED, DeploymentStatus.REGISTERED
-        status = accepted if verdict.accepted else registered
-        registry.set_status(version.agent_type, version.version, status)
-        point(registry, version.agent_type, Alias.CHALLENGER, version.version)
+    if version.version != champion.version and verdict.accepted:
+        by = Mover("gate", verdict.reason, sha256(verdict.to_json()).hexdigest())
+        validated(registry, version, by, settings.promotion)
+    cards = settings.home / "model_cards"
     card = _write_card(version, candidate, verdict, cards)
     record = Registration(
         agent=version.agent_type,
@@ -151,7 +152,7 @@ def _registration_asset(agent: AgentId) -> dg.AssetsDefinition:
         mlflow: dg.ResourceParam[Any],
     ) -> dg.MaterializeResult:
         champion = ensure_champion(registry, deployed, classic)
-        made = challenge(registry, trained, champion, verdict, settings.home / "model_cards")
+        made = challenge(registry, trained, champion, verdict, settings)
         keep_card(mlflow, trained.run_id, made)
         return made
 

@@ -120,8 +120,7 @@ def _challenger(agent: AgentId) -> dg.AssetsDefinition:
         incumbents = incumbents_of(deployed, {})
         past = past_trials(mlflow, agent, retrained.run_id)
         verdict = validate(agent, retrained, incumbents, past, store=store, settings=settings)
-        cards = settings.home / "model_cards"
-        made = challenge(registry, retrained, champion.version, verdict, cards)
+        made = challenge(registry, retrained, champion.version, verdict, settings)
         keep_card(mlflow, retrained.run_id, made)
         return made
 

@@ -1,16 +1,49 @@
-"""Who is champion: moving the alias, the local pointers, and proving that they agree.
+"""Who is champion: the moves that decide it, and this machine made to follow them.
 
-The registry's alias is what is decided; the pointers below the state folder are what is served.
-`reconcile` makes the second follow the first, so a promotion that was cut off half-way is
-completed by the next one.
+The registry's moves are what is decided; the pointers below the state folder are what is served.
+`reconcile` tells the registry what this machine had to do without it (a rollback), then makes the
+pointers follow, so a promotion that was cut off half-way is completed by the next one.
 """
 
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import NamedTuple
+
+import structlog
+from msgspec.structs import replace
+
+from adapters.agent_endpoint import difference
 from adapters.model_registry.deployed import DeployedModels
 from assets.records import Promotion
-from domain.errors import ModelRefused
+from domain.errors import IllegalMove, ModelRefused, QuorumError
+from domain.model_life import FALLEN, JUDGED_ANEW, ModelLife, ModelMove, fold, next_move
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
+from domain.settings import PromotionSettings, Settings
 from domain.voting import AgentId
+
+_log = structlog.get_logger(__name__)
+
+#: How long a running service may take to serve what was promoted, beside its looks for it.
+_PATIENCE_SECONDS = 3.0
+
+
+class Mover(NamedTuple):
+    """Who moves a version, why, and the SHA-256 of what it was decided on."""
+
+    actor: str
+    reason: str
+    evidence: str = ""
+
+
+def validated(registry: ModelRegistry, version: ModelVersion, by: Mover,
+              policy: PromotionSettings) -> None:  # fmt: skip
+    """Record that the gate accepted a version, with the rungs that it is to climb."""
+    life = life_of(registry, version.agent_type)
+    if life.of(version.version).status in JUDGED_ANEW:
+        trial = tuple(DeploymentStatus(rung) for rung in policy.trial)
+        validation = _next(version, DeploymentStatus.VALIDATED, by, life)
+        registry.record(replace(validation, trial=trial, approval=policy.approval))
 
 
 def promote(
@@ -19,67 +52,94 @@ def promote(
     candidate: ModelVersion,
     *,
     expected: int | None,
-    reason: str,
+    by: Mover,
 ) -> Promotion:
-    """Make `candidate` champion if `expected` still is; another promotion in between wins."""
+    """Take `candidate` to its next rung, if `expected` still is champion.
+
+    Another promotion in between wins; where a person has to approve, the candidate waits.
+    """
     agent = candidate.agent_type
-    before = registry.version(agent, Alias.CHAMPION)
     deployed.install(registry, candidate)
-    if not registry.set_alias(agent, Alias.CHAMPION, candidate.version, expected=expected):
-        return _record(
-            registry, candidate, promoted=False, reason="Another promotion was faster; this one "
-            "was judged against a champion that is gone."
-        )  # fmt: skip
-    registry.set_status(agent, candidate.version, DeploymentStatus.CHAMPION)
-    if before is not None and before.version != candidate.version:
-        point(registry, agent, Alias.PREVIOUS, before.version)
-        registry.set_status(agent, before.version, DeploymentStatus.RETIRED)
-    clear_challenger(registry, agent, candidate.version)
+    life = life_of(registry, agent)
+    rung = DeploymentStatus.LIVE if life.live is None else life.next_rung(candidate.version)
+    if rung is None:
+        status = life.of(candidate.version).status
+        return recorded(
+            registry, candidate, promoted=False, reason=f"It is {status}, and rises no further."
+        )
+    if life.live != expected:
+        return recorded(registry, candidate, promoted=False, reason="Another promotion was faster; "
+                       "this one was judged against a champion that is gone.")  # fmt: skip
+    try:
+        move(registry, candidate, rung, by, life)
+    except IllegalMove as problem:
+        reconcile(registry, deployed, agent)
+        return recorded(registry, candidate, promoted=False, reason=problem.what)
     reconcile(registry, deployed, agent)
-    return _record(registry, candidate, promoted=True, reason=reason)
+    live = rung is DeploymentStatus.LIVE
+    reason = by.reason if live else f"It votes as {rung} now. {by.reason}"
+    return recorded(registry, candidate, promoted=live, reason=reason)
 
 
 def refuse(
-    registry: ModelRegistry, deployed: DeployedModels, candidate: ModelVersion, reason: str
+    registry: ModelRegistry, deployed: DeployedModels, candidate: ModelVersion, by: Mover
 ) -> Promotion:
     """Keep the champion; the candidate is challenger no more."""
-    registry.set_status(candidate.agent_type, candidate.version, DeploymentStatus.REFUSED)
-    clear_challenger(registry, candidate.agent_type, candidate.version)
-    reconcile(registry, deployed, candidate.agent_type)
-    return _record(registry, candidate, promoted=False, reason=reason)
+    agent = candidate.agent_type
+    try:
+        move(registry, candidate, DeploymentStatus.ABORTED, by, life_of(registry, agent))
+    except IllegalMove as problem:
+        _log.info("a refused candidate stays where it stands", problem=problem.what)
+    reconcile(registry, deployed, agent)
+    return recorded(registry, candidate, promoted=False, reason=by.reason)
 
 
 def wait(registry: ModelRegistry, candidate: ModelVersion, reason: str) -> Promotion:
     """Leave everything as it is: the candidate stays challenger until more is known."""
-    return _record(registry, candidate, promoted=False, reason=reason)
-
-
-def point(registry: ModelRegistry, agent: AgentId, alias: Alias, version: int | None) -> None:
-    """Move an alias of which nobody else is judged, wherever it points now."""
-    while True:
-        now = registry.version(agent, alias)
-        if registry.set_alias(agent, alias, version, expected=None if now is None else now.version):
-            return
-
-
-def clear_challenger(registry: ModelRegistry, agent: AgentId, version: int) -> None:
-    """Take the challenger alias off `version`, if it is there."""
-    registry.set_alias(agent, Alias.CHALLENGER, None, expected=version)
+    return recorded(registry, candidate, promoted=False, reason=reason)
 
 
 def reconcile(registry: ModelRegistry, deployed: DeployedModels, agent: AgentId) -> None:
-    """Make this machine's pointers follow the registry's aliases."""
-    for alias in Alias:
-        version = registry.version(agent, alias)
-        if version is None:
-            deployed.drop(agent, alias)
-        else:
-            deployed.install(registry, version)
-            deployed.point(alias, version)
+    """Tell the registry what this machine did alone, then make this machine follow it."""
+    with deployed.settled(agent):
+        _catch_up(registry, deployed, agent)
+        life = life_of(registry, agent)
+        for number in {life.on_trial, *life.succession[-3:]} - {None}:
+            if (version := registry.version(agent, number)) is not None:
+                deployed.install(registry, version)
+        deployed.follow(agent, registry.moves(agent))
 
 
-def disagreement(registry: ModelRegistry, deployed: DeployedModels, agent: AgentId) -> str:
-    """Return how what is deployed differs from the registry's champion; empty if it doesn't."""
+def _catch_up(registry: ModelRegistry, deployed: DeployedModels, agent: AgentId) -> None:
+    """Record in the registry the moves that only this machine has."""
+    known = {each.digest for each in registry.moves(agent)}
+    for alone in (each for each in deployed.moves(agent) if each.digest not in known):
+        life = life_of(registry, agent)
+        again = next_move(
+            life,
+            alone.version,
+            alone.after if alone.after not in FALLEN else life.after_rollback(alone.version),
+            actor=alone.actor,
+            reason=alone.reason,
+            evidence=alone.evidence,
+            occurred_at=alone.occurred_at,
+        )
+        try:
+            registry.record(again)
+        except IllegalMove as problem:
+            _log.warning("a move of this machine came too late", problem=problem.what)
+
+
+def disagreement(
+    registry: ModelRegistry,
+    deployed: DeployedModels,
+    agent: AgentId,
+    settings: Settings | None = None,
+) -> str:
+    """Return how what is deployed differs from the registry's champion; empty if it doesn't.
+
+    With settings the agent's running service is asked, too, which weights it has loaded.
+    """
     champion = registry.version(agent, Alias.CHAMPION)
     try:
         served = deployed.current(agent)
@@ -87,12 +147,63 @@ def disagreement(registry: ModelRegistry, deployed: DeployedModels, agent: Agent
         return problem.what
     claimed = "nothing" if champion is None else champion.label
     found = "nothing" if served is None else served.version.label
-    return "" if claimed == found else f"The registry says {claimed}, deployed is {found}."
+    if claimed != found:
+        return f"The registry says {claimed}, deployed is {found}."
+    if champion is None or settings is None:
+        return ""
+    return difference(
+        settings.home,
+        agent,
+        champion.label,
+        champion.model_artifacts.get("model.safetensors", ""),
+        patience_seconds=_PATIENCE_SECONDS + 2 * settings.serving.model_poll_seconds,
+    )
 
 
-def _record(
+def roll_back_unserved(
+    registry: ModelRegistry, deployed: DeployedModels, agent: AgentId, problem: str
+) -> None:
+    """Take back a champion that is not served as claimed; one without predecessor stays."""
+    champion = registry.version(agent, Alias.CHAMPION)
+    if champion is None:
+        return
+    evidence = sha256(problem.encode()).hexdigest()
+    now = datetime.now(UTC)
+    try:
+        deployed.take_back(
+            agent, champion.version, actor="deployment check", reason=problem, evidence=evidence,
+            occurred_at=now,
+        )  # fmt: skip
+        reconcile(registry, deployed, agent)
+    except QuorumError as unable:
+        _log.exception("what is served is not what was promoted", problem=unable.what)
+
+
+def life_of(registry: ModelRegistry, agent: AgentId) -> ModelLife:
+    """Return where the agent's versions stand."""
+    return fold(agent, registry.moves(agent))
+
+
+def move(
+    registry: ModelRegistry,
+    version: ModelVersion,
+    after: DeploymentStatus,
+    by: Mover,
+    life: ModelLife,
+) -> ModelLife:
+    """Record a version's move that was decided on `life`; raises `IllegalMove` if that is past."""
+    return registry.record(_next(version, after, by, life))
+
+
+def _next(version: ModelVersion, after: DeploymentStatus, by: Mover, life: ModelLife) -> ModelMove:
+    now = datetime.now(UTC)
+    return next_move(life, version.version, after, **by._asdict(), occurred_at=now)
+
+
+def recorded(
     registry: ModelRegistry, candidate: ModelVersion, *, promoted: bool, reason: str
 ) -> Promotion:
+    """Return what became of a version, and who is champion now."""
     agent = candidate.agent_type
     champion, previous = (registry.version(agent, a) for a in (Alias.CHAMPION, Alias.PREVIOUS))
     return Promotion(

@@ -20,6 +20,7 @@ from adapters.bus.memory import MemoryBus
 from adapters.clock import open_clock
 from adapters.http_server import bind, http_server
 from adapters.metrics import PrometheusMetrics
+from adapters.model_registry.deployed import DeployedModels
 from adapters.time_series import open_time_series
 from agents.base import BaseAgent
 from agents.build import build_agent
@@ -75,7 +76,9 @@ async def _run(agent_id: AgentId, proposals: list[TradingProposal]) -> None:
 def _agent(agent_id: AgentId, first: datetime) -> tuple[BaseAgent, list[MarketData]]:
     """Return the agent, warmed up to the proposals' first day, and the bars from it on."""
     settings, metrics = load_settings(), PrometheusMetrics()
-    models = LocalModelSource(settings.home, agent_id, trial=lambda _: None, metrics=metrics)
+    models = LocalModelSource(
+        DeployedModels.of(settings), agent_id, trial=lambda _: None, metrics=metrics
+    )
     clock, store = open_clock(settings), open_time_series(settings)
     agent = build_agent(agent_id, MemoryBus(), models, metrics, clock, settings, store)
     bars = store.read(Table.BARS)

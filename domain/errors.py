@@ -69,6 +69,10 @@ class Conflict(QuorumError):
     """Another was first, or holds what this one wants."""
 
 
+class IllegalMove(Conflict):
+    """A model version can't go where it was told to go, from where it stands."""
+
+
 class MessageRefused(QuorumError):
     """Bytes that are not a valid message: malformed, unknown, or out of range.
 

@@ -180,6 +180,18 @@ class Metric(Enum):
         "Times a service fell back to its last good model.",
         ("agent", "reason"),
     )
+    MODEL_ROLLBACKS = MetricSpec(
+        "quorum_model_rollbacks_total",
+        "counter",
+        "Breaches of a guardrail, by where the version went, or by why it could not be taken back.",
+        ("agent", "outcome"),
+    )
+    TRIAL_FAILURES = MetricSpec(
+        "quorum_trial_failures_total",
+        "counter",
+        "Votes that a version on trial did not give: starting, busy, late or broken.",
+        ("agent", "reason"),
+    )
     SENTIMENT_FALLBACKS = MetricSpec(
         "quorum_sentiment_fallbacks_total",
         "counter",

@@ -11,14 +11,19 @@ from domain.voting import AgentId
 
 
 class DeploymentStatus(StrEnum):
-    """Where a model version stands."""
+    """Where a model version stands; `domain.model_life` says how it gets there."""
 
     REGISTERED = "REGISTERED"
     VALIDATED = "VALIDATED"
-    REFUSED = "REFUSED"
-    CHALLENGER = "CHALLENGER"
-    CHAMPION = "CHAMPION"
+    SHADOW = "SHADOW"
+    CANARY_5 = "CANARY_5"
+    CANARY_25 = "CANARY_25"
+    CANARY_50 = "CANARY_50"
+    LIVE = "LIVE"
     RETIRED = "RETIRED"
+    ABORTED = "ABORTED"
+    ROLLED_BACK = "ROLLED_BACK"
+    QUARANTINED = "QUARANTINED"
 
 
 class Alias(StrEnum):
@@ -44,6 +49,8 @@ class ModelVersion(Value, frozen=True, kw_only=True):
         File name → SHA-256 of its bytes.
     run_id, data_version, code_version, parent_version
         Lineage: the training run, what it read, what code ran, and which version it came from.
+    signature
+        The registry's Ed25519 signature (hex) of all that never changes of a version.
     """
 
     model_id: str
@@ -57,6 +64,7 @@ class ModelVersion(Value, frozen=True, kw_only=True):
     data_version: str = ""
     code_version: str = ""
     parent_version: int | None = None
+    signature: str = ""
 
     def __post_init__(self) -> None:
         set_field(self, "created_at", utc(self.created_at, "created_at"))

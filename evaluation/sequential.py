@@ -12,6 +12,7 @@ seen so far, so that autocorrelation widens the limits.
 
 import math
 from enum import StrEnum
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
@@ -80,6 +81,44 @@ def mixture_radius(observations: Floats, alpha: float, horizon: int) -> Floats:
     """Half-width of the limits for unit variance after each count of observations."""
     scale = observations * mixture_variance(alpha, horizon) + 1.0
     return np.sqrt(2 * scale / (observations * (scale - 1.0)) * np.log(np.sqrt(scale) / alpha))
+
+
+def planned_horizon(
+    effect: float, *, alpha: float = 0.05, power: float = 0.8, autocorrelation: float = 0.0
+) -> int:
+    """Observations after which an effect is found with probability `power`, to declare beforehand.
+
+    Parameters
+    ----------
+    effect
+        Mean difference in standard deviations of one difference.
+    autocorrelation
+        Of first order; it makes n observations worth n (1 - ρ) / (1 + ρ).
+
+    Notes
+    -----
+    At its narrowest, the limits' half-width times √n is a constant c of `alpha` alone, so the mean
+    clears them with probability Φ(effect √n - c). Looking at every observation only adds to it.
+    """
+    width = float(mixture_radius(np.array([1.0]), alpha, 1)[0])
+    return _sample_size(effect, width, power, autocorrelation)
+
+
+def fixed_sample_size(
+    effect: float, *, alpha: float = 0.05, power: float = 0.8, autocorrelation: float = 0.0
+) -> int:
+    """Observations that a two-sided z test needs that is looked at once; see `planned_horizon`."""
+    return _sample_size(effect, NormalDist().inv_cdf(1 - alpha / 2), power, autocorrelation)
+
+
+def _sample_size(effect: float, width: float, power: float, autocorrelation: float) -> int:
+    if not (effect > 0 and 0 < power < 1 and 0 <= autocorrelation < 1):
+        raise InvalidValue(
+            f"Effect {effect}, power {power} or autocorrelation {autocorrelation} is out of range.",
+            next_step="Use an effect above 0, power in (0, 1) and autocorrelation in [0, 1).",
+        )
+    inflation = (1 + autocorrelation) / (1 - autocorrelation)
+    return math.ceil(inflation * ((width + NormalDist().inv_cdf(power)) / effect) ** 2)
 
 
 def running_variance(values: Floats, overlap: int = 1) -> Floats:

@@ -16,6 +16,7 @@ from assets import (
     quality_report,
     registration,
     retraining,
+    rollback,
     search,
     store_sync,
     training,
@@ -46,6 +47,7 @@ STAGES = (
     experience,
     retraining,
     ab_testing,
+    rollback,
 )
 
 

@@ -1,35 +1,32 @@
 """One agent's life inside its service: model, history, streams, and whether it is ready."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-import polars as pl
 import structlog
 
-from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app
-from adapters.keys import sealing
 from adapters.metrics import PrometheusMetrics
-from adapters.profile import connected
+from adapters.model_registry.deployed import DeployedModels
 from adapters.time_series import open_time_series
 from domain.errors import ModelRefused, QuorumError
-from domain.messages import Message
 from domain.metrics import Metric
 from domain.ports.bus import MessageBus
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
 from domain.ports.model_source import DeployedModel, ModelSource
-from domain.ports.time_series import Table
-from domain.producers import Producer
 from domain.settings import Settings
 from domain.streams import Stream
 from domain.voting import AgentId, TradingProposal, Vote
+from serving.following import agent_bus, follow, history
 from serving.model_source import LocalModelSource
-from serving.stream_worker import StreamWorker
+from serving.stream_worker import Handle, StreamWorker
+from serving.trial import NotVoting
+from serving.trials import Trials
+from serving.voting import Voting
+from serving.watch import Watch
 
 if TYPE_CHECKING:  # importing an agent imports torch, which waits until the service starts
     from agents.base import BaseAgent
@@ -38,12 +35,13 @@ _log = structlog.get_logger(__name__)
 _RESTART_SECONDS = 2.0
 _LAG_SECONDS = 5.0
 
-#: What builds an agent's view, read from the start at every start.
-_FOLLOWED = (Stream.MARKET, Stream.NEWS, Stream.PORTFOLIO)
-
 
 class NotReady(QuorumError):
     """The service is alive but can't vote yet, or not now."""
+
+
+class NotServed(QuorumError):
+    """A version was asked for that this service does not serve."""
 
 
 class AgentRuntime:
@@ -65,11 +63,13 @@ class AgentRuntime:
         self.metrics = PrometheusMetrics()
         self.health = health_app(self.metrics, self.problems, self.details)
         self._settings = settings
+        self._models = DeployedModels.of(settings)
         self._source = LocalModelSource(
-            settings.home, agent_id, trial=self.trial, metrics=self.metrics
+            self._models, agent_id, trial=self.trial, metrics=self.metrics
         )
         self._agent: BaseAgent | None = None
         self._worker: StreamWorker | None = None
+        self._trials = Trials(agent_id, self._models, settings, self.metrics, self.agent)
         self._stage = "It is starting."
         self._task: asyncio.Task[None] | None = None
 
@@ -98,6 +98,7 @@ class AgentRuntime:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
+        self._trials.end()
 
     def problems(self) -> list[str]:
         """Return why it is not ready; empty when it votes over HTTP and on the bus."""
@@ -106,21 +107,54 @@ class AgentRuntime:
 
     def details(self) -> Mapping[str, object]:
         """Return what ``/readyz`` tells beside the problems."""
+        trial = self._trials.present
         return {
             "agent": self.agent_id,
             "model": self._agent.model_version.label if self._agent else "",
             "fallback": self._source.fallback,
+            "trial": trial.version.label if trial else "",
         }
 
-    async def vote(self, proposal: TradingProposal) -> Vote:
+    async def vote(self, proposal: TradingProposal, version: int | None = None) -> Vote:
         """Return the agent's vote; nothing is published.
+
+        Parameters
+        ----------
+        version
+            Whose: the champion's by default, else the champion's or that of the version on trial.
+
+        Raises
+        ------
+        NotReady
+            While the agent, or the version on trial, does not vote.
+        NotServed
+            If the version is neither.
+        """
+        agent = self._ready()
+        if version is None or version == agent.model_version.version:
+            return await agent.vote_on_decision(proposal)
+        trial = self._trials.present
+        if trial is None or version != trial.version.version:
+            raise NotServed(
+                f"Version {version} of {self.agent_id} is not served here.",
+                next_step="Ask /version which one is, or for the one on trial.",
+            )
+        try:
+            return await trial.vote(proposal)
+        except NotVoting as problem:
+            raise NotReady(problem.what, next_step="Ask again in a moment.") from None
+
+    async def explain(self, proposal: TradingProposal) -> tuple[Vote, Mapping[str, object]]:
+        """Return the agent's vote, with each input of the model and what moved its outputs most.
 
         Raises
         ------
         NotReady
             While the agent is starting.
         """
-        return await self._ready().vote_on_decision(proposal)
+        agent = self._ready()
+        cast = await agent.vote_on_decision(proposal)
+        return cast, await agent.drivers(proposal)
 
     def version(self) -> Mapping[str, object]:
         """Return which model votes: what the agent has loaded, not what it was told to load.
@@ -161,20 +195,23 @@ class AgentRuntime:
 
     async def _run(self) -> None:
         self._stage = "It is connecting to the bus."
-        async with _bus(self._settings, self.agent_id, self.metrics) as bus:
+        async with agent_bus(self._settings, self.agent_id, self.metrics) as bus:
             await self._model()
             agent = await asyncio.to_thread(
                 self.agent, bus, self._source, self.metrics, open_clock(self._settings)
             )
             self._stage = "It is warming up from history."
-            agent.warm_up(*await asyncio.to_thread(_history, self._settings))
+            agent.warm_up(*await asyncio.to_thread(history, self._settings))
             self._worker = worker = StreamWorker(bus, self.metrics)
             async with asyncio.TaskGroup() as tasks:
                 self._stage = "It is reading what the streams hold."
-                tasks.create_task(self._watch_model(agent))
+                voting = self._votes(agent)
+                tasks.create_task(self._watch_model(voting))
                 tasks.create_task(self._keep_experiences(agent))
-                await self._follow(tasks, worker, agent)
-                self._consume(tasks, worker, agent)
+                partitions = self._settings.partitions
+                await follow(tasks, worker, voting.observe, agent.prepare, partitions)
+                voting.begun = True
+                self._consume(tasks, worker, voting.act)
                 self._agent, self._stage = agent, ""
                 _log.info("agent votes", model=agent.model_version.label)
 
@@ -191,13 +228,31 @@ class AgentRuntime:
             else:
                 return
 
-    async def _watch_model(self, agent: "BaseAgent") -> None:
-        """Have the agent take another model up as soon as it is deployed, votes or no votes."""
-        while True:
-            await asyncio.sleep(self._settings.serving.model_poll_seconds)
+    def _votes(self, agent: "BaseAgent") -> Voting:
+        """Return what hands messages to the agent; a replay watches nobody."""
+
+        async def adopt() -> None:
             if await asyncio.to_thread(self._source.refresh):
                 agent.adopt_current_model()
                 _log.info("another model votes", model=agent.model_version.label)
+
+        def watch() -> Watch:
+            return Watch(agent.model_version, self._models, self.metrics, self._settings, now)
+
+        now = open_clock(self._settings).now
+        live = self._settings.clock == "system"
+        return Voting(agent, adopt, watch if live else None)
+
+    async def _watch_model(self, voting: Voting) -> None:
+        """Take another model up as soon as it is deployed, votes or no votes."""
+        while True:
+            await asyncio.sleep(self._settings.serving.model_poll_seconds)
+            await voting.adopt()
+            try:
+                await asyncio.to_thread(self._trials.adopt)
+            except QuorumError as problem:
+                _log.warning("no trial can be begun", exc_info=problem)
+            voting.trial = self._trials.present
 
     async def _keep_experiences(self, agent: "BaseAgent") -> None:
         """Have what the agent lived through written from time to time, and at the end."""
@@ -215,21 +270,7 @@ class AgentRuntime:
             _log.warning("experiences not written", exc_info=fault)
             self.metrics.count(Metric.RETRIES, operation="experiences")
 
-    async def _follow(
-        self, tasks: asyncio.TaskGroup, worker: StreamWorker, agent: "BaseAgent"
-    ) -> None:
-        """Follow what the view is made of; returns when the view holds what stood there."""
-        caught_up: list[asyncio.Event] = []
-        for stream in _FOLLOWED:
-            for partition in range(self._settings.partitions):
-                here = asyncio.Event()
-                caught_up.append(here)
-                handle = partial(_take_in, agent, here)
-                tasks.create_task(worker.follow(stream, partition, handle, here))
-        for event in caught_up:
-            await event.wait()
-
-    def _consume(self, tasks: asyncio.TaskGroup, worker: StreamWorker, agent: "BaseAgent") -> None:
+    def _consume(self, tasks: asyncio.TaskGroup, worker: StreamWorker, act: Handle) -> None:
         votes, learning = f"agent.{self.agent_id}", f"experience.{self.agent_id}"
         work = [(votes, Stream.PROPOSALS), (learning, Stream.EXPERIENCES)]
         if self.agent_id is AgentId.MARKET_ANALYST:
@@ -237,44 +278,13 @@ class AgentRuntime:
         partitions = range(self._settings.partitions)
         for group, stream in work:
             sources = [(stream, partition) for partition in partitions]
-            tasks.create_task(worker.consume(group, self.agent_id, sources, agent.process_message))
+            tasks.create_task(worker.consume(group, self.agent_id, sources, act))
         tasks.create_task(
             _observe_lag(worker, [(g, s, partition) for g, s in work for partition in partitions])
         )
-
-
-async def _take_in(agent: "BaseAgent", caught_up: asyncio.Event, message: Message) -> None:
-    """Take a message in; what it means for votes is worked out once no backlog waits behind it."""
-    await agent.observe(message)
-    if caught_up.is_set():
-        agent.prepare(message)
 
 
 async def _observe_lag(worker: StreamWorker, groups: list[tuple[str, Stream, int]]) -> None:
     while True:
         await worker.observe_lag(groups)
         await asyncio.sleep(_LAG_SECONDS)
-
-
-@asynccontextmanager
-async def _bus(
-    settings: Settings, agent_id: AgentId, metrics: Metrics
-) -> AsyncIterator[MessageBus]:
-    """Open the bus; in the embedded profile the server is started, or adopted, beside the loop."""
-    connection = connected(settings, servers=["valkey"], producer=Producer(agent_id))
-    filled = await asyncio.to_thread(connection.__enter__)
-    try:
-        bus = open_bus(filled, metrics, encode=sealing(filled, Producer(agent_id)))
-        try:
-            yield bus
-        finally:
-            await bus.close()
-    finally:
-        await asyncio.to_thread(connection.__exit__, None, None, None)
-
-
-def _history(settings: Settings) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return stored bars and headlines up to the setting's instant."""
-    store = open_time_series(settings)
-    until = settings.serving.history_until
-    return store.read(Table.BARS, end=until), store.read(Table.NEWS, end=until)

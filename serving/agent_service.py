@@ -20,7 +20,7 @@ from domain.messages import decode, encode
 from domain.ports.metrics import Metrics
 from domain.settings import load_settings
 from domain.voting import AgentId, TradingProposal
-from serving.agent_runtime import AgentRuntime, NotReady
+from serving.agent_runtime import AgentRuntime, NotReady, NotServed
 from serving.http_gate import HttpGate, refusal
 
 MAXIMUM_BATCH = 256
@@ -44,12 +44,13 @@ class Body(bentoml.IODescriptor):
     __root_input__: ClassVar[bool] = True
 
     data: bytes = b""
+    version: int | None = None
 
     @classmethod
     async def from_http_request(cls, request: Request, serde: object) -> "Body":
         """Take the body; `serde` (the framework's decoder) is not asked."""
         del serde
-        return cls(data=await request.body())
+        return cls(data=await request.body(), version=_version_asked(request))
 
 
 class Answer(bentoml.IODescriptor):
@@ -82,27 +83,36 @@ class AgentService:
 
     @bentoml.api(route="/vote", input_spec=Body, output_spec=Answer)
     async def vote(self, body: Body, /) -> Response:
-        """Return the agent's vote on the trading proposal in the body."""
-        return await self._answered(lambda: self._vote(body.data))
+        """Return the vote on the trading proposal in the body; ``?version=N`` says whose."""
+        return await self._answered(lambda: self._vote(body))
 
     @bentoml.api(route="/vote_batch", input_spec=Body, output_spec=Answer)
     async def vote_batch(self, body: Body, /) -> Response:
         """Return the agent's votes on a list of trading proposals, in their order."""
-        return await self._answered(lambda: self._vote_batch(body.data))
+        return await self._answered(lambda: self._vote_batch(body))
+
+    @bentoml.api(route="/explain", input_spec=Body, output_spec=Answer)
+    async def explain(self, body: Body, /) -> Response:
+        """Return the vote on the proposal in the body with the inputs that moved it most."""
+        return await self._answered(lambda: self._explain(body.data))
 
     @bentoml.api(route="/version", input_spec=Body, output_spec=Answer)
     async def version(self, _body: Body, /) -> Response:
         """Return which model version votes, with the hash of its weights."""
         return await self._answered(self._version)
 
-    async def _vote(self, data: bytes) -> bytes:
-        return encode(await self.runtime.vote(_proposal(data)))
+    async def _vote(self, body: Body) -> bytes:
+        return encode(await self.runtime.vote(_proposal(body.data), body.version))
 
-    async def _vote_batch(self, data: bytes) -> bytes:
-        proposals = _proposals(data)
-        return msgspec.json.encode(
-            [msgspec.Raw(encode(await self.runtime.vote(proposal))) for proposal in proposals]
-        )
+    async def _vote_batch(self, body: Body) -> bytes:
+        proposals = _proposals(body.data)
+        cast = [await self.runtime.vote(proposal, body.version) for proposal in proposals]
+        return msgspec.json.encode([msgspec.Raw(encode(vote)) for vote in cast])
+
+    async def _explain(self, data: bytes) -> bytes:
+        proposal = _proposal(data)
+        cast, drivers = await self.runtime.explain(proposal)
+        return msgspec.json.encode({"vote": msgspec.Raw(encode(cast)), **drivers})
 
     async def _version(self) -> bytes:
         return msgspec.json.encode(self.runtime.version())
@@ -112,6 +122,8 @@ class AgentService:
             return Response(await answer(), media_type="application/json")
         except NotReady as problem:
             return refusal(503, problem)
+        except NotServed as problem:
+            return refusal(404, problem)
         except (MessageRefused, InvalidValue) as problem:
             return refusal(400, problem)
         except QuorumError as problem:
@@ -136,6 +148,13 @@ def guarded(service: bentoml.Service[Any]) -> bentoml.Service[Any]:
         metrics=metrics,
     )
     return service
+
+
+def _version_asked(request: Request) -> int | None:
+    asked = request.query_params.get("version", "")
+    if not asked:
+        return None
+    return int(asked) if asked.isascii() and asked.isdigit() and len(asked) < 10 else 0
 
 
 def _proposal(data: bytes) -> TradingProposal:

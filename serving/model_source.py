@@ -25,8 +25,8 @@ class LocalModelSource:
 
     Parameters
     ----------
-    home
-        State folder.
+    models
+        What this machine serves.
     agent
         Whose models.
     trial
@@ -37,13 +37,13 @@ class LocalModelSource:
 
     def __init__(
         self,
-        home: Path,
+        models: DeployedModels,
         agent: AgentId,
         *,
         trial: Callable[[DeployedModel], object],
         metrics: Metrics,
     ) -> None:
-        self._models = DeployedModels(home / "models")
+        self._models = models
         self._agent = agent
         self._trial = trial
         self._metrics = metrics

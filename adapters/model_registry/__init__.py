@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from adapters.model_registry.signing import ModelKeys
 from domain.ports.model_registry import ModelRegistry
 from domain.settings import Settings
 
@@ -25,5 +26,6 @@ def open_model_registry(settings: Settings) -> ModelRegistry:
         mlflow_uri(settings),
         artifacts=mlflow_folder(settings) / "artifacts",
         locks=settings.home / "locks",
+        keys=ModelKeys.of(settings),
         ledger_url=settings.ledger_url.get_secret_value(),
     )

@@ -11,6 +11,8 @@ import msgspec
 
 from adapters.model_registry.files import install, unknown
 from adapters.model_registry.manifest import verified
+from adapters.model_registry.signing import ModelKeys
+from domain.model_life import ModelLife, ModelMove, apply, fold
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.voting import AgentId
 
@@ -18,13 +20,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryModelRegistry:
-    """Keeps versions for the life of the object, their files in a temporary folder."""
+    """Keeps versions for the life of the object, their files in a temporary folder.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    keys
+        What versions are signed with; keys of its own by default.
+    """
+
+    def __init__(self, keys: ModelKeys | None = None) -> None:
         self._versions: dict[AgentId, list[ModelVersion]] = {}
-        self._aliases: dict[tuple[AgentId, Alias], int] = {}
+        self._moves: dict[AgentId, list[ModelMove]] = {}
         self._lock = Lock()
         self._folder = Path(mkdtemp(prefix="quorum-models-"))
+        self._keys = keys or ModelKeys(self._folder / "keys")
 
     def register(
         self,
@@ -57,48 +66,47 @@ class MemoryModelRegistry:
                 parent_version=parent_version,
             )
             shutil.copytree(artifacts, self._kept(version))
-            known.append(version)
-            return version
+            known.append(self._keys.sign(version))
+            return known[-1]
 
     def version(self, agent: AgentId, which: Alias | int) -> ModelVersion | None:
         """Return a version by alias or number, or None."""
-        number = self._aliases.get((agent, which)) if isinstance(which, Alias) else which
-        return next((v for v in self.versions(agent) if v.version == number), None)
+        known = self.versions(agent)
+        number = which
+        if isinstance(which, Alias):
+            number = self._life(agent).alias(which, [v.version for v in known])
+        return next((v for v in known if v.version == number), None)
 
     def versions(self, agent: AgentId) -> Sequence[ModelVersion]:
         """Return all versions of an agent, oldest first."""
-        return tuple(self._versions.get(agent, ()))
+        life = self._life(agent)
+        return tuple(
+            msgspec.structs.replace(version, deployment_status=life.of(version.version).status)
+            for version in self._versions.get(agent, ())
+        )
 
     def fetch(self, version: ModelVersion, into: Path) -> Path:
         """Copy a version's verified files below `into`; see `domain.ports.model_registry`."""
+        self._keys.check(version)
         if self.version(version.agent_type, version.version) is None:
             raise unknown(version.agent_type, version.version)
         return install(version, into, lambda folder: _copy(self._kept(version), folder))
 
-    def set_alias(
-        self, agent: AgentId, alias: Alias, version: int | None, *, expected: int | None
-    ) -> bool:
-        """Move an alias if it still points at `expected`; returns whether it moved."""
-        if version is not None and self.version(agent, version) is None:
-            raise unknown(agent, version)
-        with self._lock:
-            if self._aliases.get((agent, alias)) != expected:
-                return False
-            if version is None:
-                self._aliases.pop((agent, alias), None)
-            else:
-                self._aliases[agent, alias] = version
-            return True
+    def moves(self, agent: AgentId) -> Sequence[ModelMove]:
+        """Return every move that the agent's versions made, in order."""
+        return tuple(self._moves.get(agent, ()))
 
-    def set_status(self, agent: AgentId, version: int, status: DeploymentStatus) -> None:
-        """Record where a version stands."""
+    def record(self, move: ModelMove) -> ModelLife:
+        """Append a move if it is the next one; see `domain.ports.model_registry`."""
+        if self.version(move.agent, move.version) is None:
+            raise unknown(move.agent, move.version)
         with self._lock:
-            known = self._versions.get(agent, [])
-            for place, candidate in enumerate(known):
-                if candidate.version == version:
-                    known[place] = msgspec.structs.replace(candidate, deployment_status=status)
-                    return
-        raise unknown(agent, version)
+            life = apply(self._life(move.agent), move)
+            self._moves.setdefault(move.agent, []).append(move)
+            return life
+
+    def _life(self, agent: AgentId) -> ModelLife:
+        return fold(agent, self.moves(agent))
 
     def _kept(self, version: ModelVersion) -> Path:
         return self._folder / version.agent_type / str(version.version)

@@ -1,7 +1,8 @@
 """The model registry on MLflow, by its client API only; nothing is ever pickled.
 
 A version's files are artefacts of the run that trained it. What MLflow has no field for
-(hashes, lineage, status) are tags of the version.
+(hashes, lineage, signature) are tags of the version; moves are tags of the registered model, each
+naming the hash of the one before. Aliases follow from the moves, so they can't contradict them.
 """
 
 import os
@@ -19,6 +20,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 import msgspec
 from mlflow.artifacts import download_artifacts
 from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+from mlflow.entities.model_registry import RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from sqlalchemy.orm import configure_mappers
@@ -26,10 +28,15 @@ from sqlalchemy.orm import configure_mappers
 from adapters.model_registry.alias_lock import alias_lock
 from adapters.model_registry.files import install, unknown
 from adapters.model_registry.manifest import as_json, verified
+from adapters.model_registry.signing import ModelKeys
+from domain.messages import encode
+from domain.model_life import ModelLife, ModelMove, apply, fold
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.voting import AgentId
 
 _EXPERIMENT = "quorum-registry"
+#: Tags: of a registered model, before each move's number; of a version, its signature and status.
+_MOVE, _SIGNATURE, _STATUS = "move.", "signature", "status"
 
 
 class MlflowModelRegistry:
@@ -45,16 +52,25 @@ class MlflowModelRegistry:
     locks
         Folder of the lock files.
     ledger_url
-        PostgreSQL whose advisory locks guard alias moves between machines; may be empty.
+        PostgreSQL whose advisory locks guard moves between machines; may be empty.
+    keys
+        What versions are signed with.
     """
 
     def __init__(
-        self, tracking_uri: str, *, artifacts: Path, locks: Path, ledger_url: str = ""
+        self,
+        tracking_uri: str,
+        *,
+        artifacts: Path,
+        locks: Path,
+        keys: ModelKeys,
+        ledger_url: str = "",
     ) -> None:
         self._uri = tracking_uri
         self._artifacts = artifacts
         self._locks = locks
         self._ledger_url = ledger_url
+        self._keys = keys
         self._client = mlflow_client(tracking_uri)
 
     def register(
@@ -73,9 +89,9 @@ class MlflowModelRegistry:
         with self._lock(agent):
             known = self.versions(agent)
             if found := next((v for v in known if v.model_artifacts == files), None):
-                return found
+                return found if found.signature else self._sign(found)
             name = _name(agent)
-            if not known and not self._client.search_registered_models(f"name = '{name}'"):
+            if not known and not self._has(agent):
                 self._client.create_registered_model(name)
             run = run_id or self._own_run(agent)
             place = f"model/{files['manifest.json'][:8]}"
@@ -90,18 +106,28 @@ class MlflowModelRegistry:
                     "data_version": data_version,
                     "code_version": code_version,
                     "parent_version": str(parent_version or ""),
-                    "status": DeploymentStatus.REGISTERED,
+                    _STATUS: DeploymentStatus.REGISTERED,
                 },
             )
-            return _version(agent, created)
+            signed = self._sign(_version(created, ModelLife(agent)))
+            self._follow(fold(agent, self.moves(agent)))
+            return signed
 
     def version(self, agent: AgentId, which: Alias | int) -> ModelVersion | None:
         """Return a version by alias or number, or None."""
-        number = self._alias(agent, which) if isinstance(which, Alias) else which
-        return next((v for v in self.versions(agent) if v.version == number), None)
+        known = self.versions(agent)
+        number = which
+        if isinstance(which, Alias):
+            life = fold(agent, self.moves(agent))
+            number = life.alias(which, [v.version for v in known])
+        return next((v for v in known if v.version == number), None)
 
     def versions(self, agent: AgentId) -> Sequence[ModelVersion]:
         """Return all versions of an agent, oldest first."""
+        life = fold(agent, self.moves(agent))
+        return sorted((_version(v, life) for v in self._found(agent)), key=lambda v: v.version)
+
+    def _found(self, agent: AgentId) -> list[MlflowVersion]:
         found: list[MlflowVersion] = []
         token: str | None = None
         while True:
@@ -111,12 +137,12 @@ class MlflowModelRegistry:
             found += page
             token = page.token
             if not token:
-                break
-        return sorted((_version(agent, v) for v in found), key=lambda v: v.version)
+                return found
 
     def fetch(self, version: ModelVersion, into: Path) -> Path:
         """Copy a version's verified files below `into`; see `domain.ports.model_registry`."""
         agent = version.agent_type
+        self._keys.check(version)
         if self.version(agent, version.version) is None:
             raise unknown(agent, version.version)
         source = self._client.get_model_version(_name(agent), str(version.version)).source
@@ -131,31 +157,56 @@ class MlflowModelRegistry:
 
         return install(version, into, copy)
 
-    def set_alias(
-        self, agent: AgentId, alias: Alias, version: int | None, *, expected: int | None
-    ) -> bool:
-        """Move an alias if it still points at `expected`; returns whether it moved."""
-        if version is not None and self.version(agent, version) is None:
-            raise unknown(agent, version)
+    def moves(self, agent: AgentId) -> Sequence[ModelMove]:
+        """Return every move that the agent's versions made, in order."""
+        tags = self._model(agent).tags if self._has(agent) else {}
+        kept = sorted(name for name in tags if name.startswith(_MOVE))
+        return tuple(msgspec.json.decode(tags[name], type=ModelMove) for name in kept)
+
+    def record(self, move: ModelMove) -> ModelLife:
+        """Append a move if it is the next one; see `domain.ports.model_registry`.
+
+        MLflow's aliases and status tags follow what is recorded; where a death left them behind,
+        the next move brings them up.
+        """
+        agent = move.agent
+        if self.version(agent, move.version) is None:
+            raise unknown(agent, move.version)
         with self._lock(agent):
-            if self._alias(agent, alias) != expected:
-                return False
-            if version is not None:
-                self._client.set_registered_model_alias(_name(agent), alias, str(version))
-            elif expected is not None:
-                self._client.delete_registered_model_alias(_name(agent), alias)
-            return True
+            life = apply(fold(agent, self.moves(agent)), move)
+            self._client.set_registered_model_tag(
+                _name(agent), f"{_MOVE}{move.sequence:06}", encode(move).decode()
+            )
+            self._follow(life)
+            return life
 
-    def set_status(self, agent: AgentId, version: int, status: DeploymentStatus) -> None:
-        """Record where a version stands."""
-        if self.version(agent, version) is None:
-            raise unknown(agent, version)
-        self._client.set_model_version_tag(_name(agent), str(version), "status", status)
+    def _follow(self, life: ModelLife) -> None:
+        """Bring MLflow's aliases and status tags to what the moves say."""
+        name, found = _name(life.agent), self._found(life.agent)
+        shown = self._model(life.agent).aliases
+        for alias in Alias:
+            number = life.alias(alias, [int(v.version) for v in found])
+            if number is None and alias in shown:
+                self._client.delete_registered_model_alias(name, alias)
+            elif number is not None and str(number) != str(shown.get(alias)):
+                self._client.set_registered_model_alias(name, alias, str(number))
+        for version in found:
+            status = life.of(int(version.version)).status
+            if version.tags.get(_STATUS) != status:
+                self._client.set_model_version_tag(name, version.version, _STATUS, status)
 
-    def _alias(self, agent: AgentId, alias: Alias) -> int | None:
-        models = self._client.search_registered_models(f"name = '{_name(agent)}'")
-        number = models[0].aliases.get(alias) if models else None
-        return None if number is None else int(number)
+    def _has(self, agent: AgentId) -> bool:
+        return bool(self._client.search_registered_models(f"name = '{_name(agent)}'"))
+
+    def _model(self, agent: AgentId) -> RegisteredModel:
+        return self._client.get_registered_model(_name(agent))
+
+    def _sign(self, version: ModelVersion) -> ModelVersion:
+        signed = self._keys.sign(version)
+        self._client.set_model_version_tag(
+            version.model_id, str(version.version), _SIGNATURE, signed.signature
+        )
+        return signed
 
     def _lock(self, agent: AgentId):  # noqa: ANN202 - contextlib's own type is private
         return alias_lock(_name(agent), self._locks, self._ledger_url)
@@ -201,18 +252,19 @@ def _name(agent: AgentId) -> str:
     return f"quorum-{agent}"
 
 
-def _version(agent: AgentId, found: MlflowVersion) -> ModelVersion:
+def _version(found: MlflowVersion, life: ModelLife) -> ModelVersion:
     tags = found.tags
     return ModelVersion(
         model_id=found.name,
         version=int(found.version),
-        agent_type=agent,
+        agent_type=life.agent,
         performance_metrics=msgspec.json.decode(tags["metrics"], type=dict[str, float]),
-        deployment_status=DeploymentStatus(tags["status"]),
+        deployment_status=life.of(int(found.version)).status,
         created_at=datetime.fromtimestamp(found.creation_timestamp / 1000, UTC),
         model_artifacts=msgspec.json.decode(tags["files"], type=dict[str, str]),
         run_id=found.run_id or "",
         data_version=tags["data_version"],
         code_version=tags["code_version"],
         parent_version=int(tags["parent_version"]) if tags.get("parent_version") else None,
+        signature=tags.get(_SIGNATURE, ""),
     )

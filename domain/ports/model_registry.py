@@ -4,12 +4,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from domain.models import Alias, DeploymentStatus, ModelVersion
+from domain.model_life import ModelLife, ModelMove
+from domain.models import Alias, ModelVersion
 from domain.voting import AgentId
 
 
 class ModelRegistry(Protocol):
-    """Versions per agent, and aliases that point at them."""
+    """Versions per agent, their moves, and the aliases that follow from the moves."""
 
     def register(
         self,
@@ -22,7 +23,7 @@ class ModelRegistry(Protocol):
         code_version: str,
         parent_version: int | None = None,
     ) -> ModelVersion:
-        """Keep the files under `artifacts` as the agent's next version.
+        """Keep the files under `artifacts` as the agent's next version, and sign it.
 
         Raises
         ------
@@ -40,15 +41,29 @@ class ModelRegistry(Protocol):
         ...
 
     def fetch(self, version: ModelVersion, into: Path) -> Path:
-        """Copy a version's files to a folder below `into`, verified, and return the folder."""
+        """Copy a version's files to a folder below `into`, verified, and return the folder.
+
+        Raises
+        ------
+        domain.errors.ModelRefused
+            If its signature is wrong, or the files are not those that were registered.
+        """
         ...
 
-    def set_alias(
-        self, agent: AgentId, alias: Alias, version: int | None, *, expected: int | None
-    ) -> bool:
-        """Move an alias if it still points at `expected`; returns whether it moved."""
+    def moves(self, agent: AgentId) -> Sequence[ModelMove]:
+        """Return every move that the agent's versions made, in order."""
         ...
 
-    def set_status(self, agent: AgentId, version: int, status: DeploymentStatus) -> None:
-        """Record where a version stands."""
+    def record(self, move: ModelMove) -> ModelLife:
+        """Append a move, and let the aliases follow; returns the state after it.
+
+        This is the compare-and-set: of all who say what comes next, one is right.
+
+        Raises
+        ------
+        domain.errors.IllegalMove
+            If another move came first, or the version can't go there.
+        domain.errors.ModelRefused
+            If there is no such version.
+        """
         ...

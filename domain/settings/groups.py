@@ -391,6 +391,61 @@ class TrainingSettings(SettingsGroup):
     )
 
 
+class PromotionSettings(SettingsGroup):
+    """How a validated model comes to decide, and what takes it back."""
+
+    trial: tuple[Literal["SHADOW", "CANARY_5", "CANARY_25", "CANARY_50"], ...] = Field(
+        default=(),
+        description="Rungs that a validated model climbs on live proposals before it is live "
+        "(JSON list, in order); empty: the gate and the test on recorded proposals decide.",
+    )
+    approval: bool = Field(
+        default=False, description="Whether a person has to let a model go live."
+    )
+    alpha: float = Field(
+        default=0.05, gt=0, lt=0.5, description="Rate of false promotions that is accepted."
+    )
+    horizon: int = Field(
+        default=500, ge=30, description="Observations within which a comparison should be decided."
+    )
+    smallest_effect: float = Field(
+        default=0.0,
+        ge=0,
+        description="Mean difference that a challenger has to exceed, in its measure's unit.",
+    )
+    guard_alpha: float = Field(
+        default=0.01,
+        gt=0,
+        lt=0.5,
+        description="Expected share of false alarms among the rollbacks of all agents' guardrails.",
+    )
+    maximum_error_rate: float = Field(
+        default=0.02, gt=0, lt=1, description="Share of votes that may fail or time out."
+    )
+    maximum_late_rate: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Share of votes that may take longer than `late_vote_seconds`.",
+    )
+    late_vote_seconds: float = Field(
+        default=0.5, gt=0, description="Time to form a vote from which it counts as late."
+    )
+    maximum_brier_score: float = Field(
+        default=0.35,
+        gt=0,
+        lt=1,
+        description="Brier score of a model's confidence on realised outcomes "
+        "(0.25 is what always saying one half gets).",
+    )
+    maximum_breach_rate: float = Field(
+        default=0.01,
+        gt=0,
+        lt=1,
+        description="Share of a model's proposals that may exceed a trading limit.",
+    )
+
+
 class ProjectionSettings(SettingsGroup):
     """The read side, which is filled from the logs beside the services."""
 

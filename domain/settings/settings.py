@@ -13,6 +13,7 @@ from domain.settings.groups import (
     ConsensusSettings,
     PlatformSettings,
     ProjectionSettings,
+    PromotionSettings,
     QualitySettings,
     RecordSettings,
     ReviewSettings,
@@ -119,6 +120,9 @@ class Settings(BaseSettings):
     )
     projections: ProjectionSettings = Field(
         default=ProjectionSettings(), description="The read side."
+    )
+    promotion: PromotionSettings = Field(
+        default=PromotionSettings(), description="How a model comes to decide, and is taken back."
     )
     review: ReviewSettings = Field(
         default=ReviewSettings(), description="Manual review: time, persons, announcements."

@@ -97,7 +97,7 @@ COLUMNS: dict[str, dict[str, tuple[pl.DataType, str]]] = {
     "models": {
         "agent_id": (pl.String(), ""),
         "label": (pl.String(), "agent@version:weights"),
-        "status": (pl.String(), "CHAMPION, CHALLENGER, REFUSED …"),
+        "status": (pl.String(), "LIVE, RETIRED, ABORTED …"),
         "trained_until": (_TIME, "end of its training data; null for the classic policy"),
         "data_version": (pl.String(), ""),
         "code_version": (pl.String(), ""),

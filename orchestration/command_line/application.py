@@ -142,6 +142,7 @@ def register() -> None:
         demo,
         doctor,
         keys,
+        lineage,
         models,
         persons,
         platform,
@@ -151,6 +152,7 @@ def register() -> None:
         replay,
         review,
         sentiment,
+        succession,
         tables,
         trading,
     )

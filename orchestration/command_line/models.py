@@ -1,10 +1,12 @@
 """`quorum train` and `quorum models`."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from domain.model_life import ModelMove
 from domain.settings import load_settings
 from domain.voting import AgentId
 from orchestration.command_line.application import Json, app
@@ -62,6 +64,9 @@ def train(
 def models(
     *,
     agent: Annotated[AgentId | None, typer.Option(help="Only this agent.")] = None,
+    history: Annotated[
+        bool, typer.Option("--history", help="Every move: who moved what, where to, and why.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """List registered model versions, where each stands, and what it learned from."""
@@ -69,7 +74,11 @@ def models(
     from adapters.model_registry import open_model_registry  # noqa: PLC0415
 
     registry = open_model_registry(settings)
-    found = [v for each in ([agent] if agent else AgentId) for v in registry.versions(each)]
+    agents = [agent] if agent else list(AgentId)
+    if history:
+        _print_moves([m for each in agents for m in registry.moves(each)], as_json=as_json)
+        return
+    found = [v for each in agents for v in registry.versions(each)]
     if as_json:
         print_json(found)
         return
@@ -83,3 +92,15 @@ def models(
         rows,
         empty="No model is registered; `quorum train` makes the first.",
     )
+
+
+def _print_moves(moves: Sequence[ModelMove], *, as_json: bool) -> None:
+    if as_json:
+        print_json(moves)
+        return
+    rows = [
+        (f"{m.agent}@{m.version}", m.after, m.actor, m.reason, f"{m.occurred_at:%F %H:%M:%S}")
+        for m in moves
+    ]
+    columns = ("version", "to", "by", "reason", "when")
+    print_table("Moves", columns, rows, empty="No model has moved yet.")

@@ -57,7 +57,7 @@ class Folders:
                 version=version,
                 agent_type=agent,
                 performance_metrics={},
-                deployment_status=DeploymentStatus.CHAMPION,
+                deployment_status=DeploymentStatus.LIVE,
                 created_at=datetime(2021, 1, 1, tzinfo=UTC),
                 model_artifacts=manifest.files,
             ),

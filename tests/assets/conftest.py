@@ -8,6 +8,7 @@ import pytest
 
 from adapters.model_registry.deployed import DeployedModels
 from adapters.model_registry.memory import MemoryModelRegistry
+from adapters.model_registry.signing import ModelKeys
 from assets.records import ModelFolder
 from domain.voting import AgentId
 from evaluation.gate import GateReport, GateVerdict
@@ -16,8 +17,8 @@ AGENT = AgentId.EXECUTION
 
 
 @pytest.fixture
-def registry():
-    return MemoryModelRegistry()
+def registry(tmp_path):
+    return MemoryModelRegistry(ModelKeys(tmp_path / "keys"))
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def deployed(tmp_path):
 def model(tmp_path):
     def make(name: str) -> ModelFolder:
         folder: Path = tmp_path / "training" / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "model.safetensors").write_text(name)
         digest = sha256(name.encode()).hexdigest()
         manifest = {"agent": AGENT, "files": {"model.safetensors": digest}}

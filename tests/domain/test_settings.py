@@ -43,7 +43,13 @@ def test_no_secret_shows_when_settings_are_printed(monkeypatch: pytest.MonkeyPat
 
 def test_a_child_process_reads_the_same_settings(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("QUORUM_LEDGER_URL", "postgresql+psycopg://user:hunter2@localhost/quorum")
-    settings = load_settings(seed=11, clock="event", profile="services")
+    settings = load_settings(
+        seed=11,
+        clock="event",
+        profile="services",
+        promotion={"trial": ("SHADOW", "CANARY_5")},
+        trading={"sectors": {"IBM": "technology"}},
+    )
     for name, value in as_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings

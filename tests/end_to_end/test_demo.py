@@ -209,7 +209,7 @@ def test_aliases_pointers_and_statuses_name_the_same_models(registry, demo):
         versions = registry.versions(agent)
         champion = registry.version(agent, Alias.CHAMPION)
         assert deployed.current(agent).version.label == champion.label
-        assert [v.label for v in versions if v.deployment_status is DeploymentStatus.CHAMPION] == [
+        assert [v.label for v in versions if v.deployment_status is DeploymentStatus.LIVE] == [
             champion.label
         ]
         assert [v.version for v in versions] == list(range(1, len(versions) + 1))

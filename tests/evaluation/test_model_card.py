@@ -16,7 +16,7 @@ def _card():
         version=2,
         agent_type=AgentId.MARKET_ANALYST,
         performance_metrics={"brier": 0.248},
-        deployment_status=DeploymentStatus.REFUSED,
+        deployment_status=DeploymentStatus.ABORTED,
         created_at=datetime(2012, 9, 1, tzinfo=UTC),
         model_artifacts={"model.safetensors": "ab" * 32},
         data_version="d" * 64,

@@ -12,7 +12,9 @@ from evaluation.sequential import (
     Verdict,
     compare,
     confidence_sequence,
+    fixed_sample_size,
     mixture_radius,
+    planned_horizon,
     running_variance,
 )
 from evaluation.significance import long_run_variance
@@ -59,12 +61,34 @@ def test_a_z_test_that_is_peeked_at_promotes_far_too_often():
     assert np.mean(np.any(z[:, 29:] > 1.645, axis=1)) > 0.25
 
 
-def test_power_at_the_declared_horizon():
-    # An effect of 0.2 standard deviations is found within the declared 500 observations.
-    rng = np.random.default_rng(21)
-    limits = confidence_sequence(rng.normal(0.2, 1, (500, 500)))
+@pytest.mark.parametrize(
+    ("kind", "scale", "rho"),
+    [
+        ("normal", 1.0, 0.0),
+        ("t(3)", math.sqrt(3), 0.0),
+        ("AR(1)", 1 / math.sqrt(1 - 0.09), 0.3),
+        ("AR(1), t(3)", math.sqrt(3 / (1 - 0.09)), 0.3),
+    ],
+)
+def test_the_declared_effect_is_found_within_the_declared_horizon(kind, scale, rho):
+    horizon = planned_horizon(0.2, autocorrelation=rho)
+    differences = _equal_pairs(kind)[:, :horizon] / scale + 0.2
+    limits = confidence_sequence(differences, horizon=horizon)
     assert np.mean(np.any(limits.lower > 0, axis=1)) >= 0.80
     assert np.mean(np.any(limits.upper < 0, axis=1)) < 0.005
+
+
+def test_a_fixed_sample_is_the_textbook_s_size():
+    # Two-sided 5 %, power 80 %: n = (1.96 + 0.84)² / effect²; Cohen (1988, table 2.4.1) rounds.
+    assert fixed_sample_size(0.2) == 197
+    assert fixed_sample_size(0.5) == 32
+    assert fixed_sample_size(0.5, autocorrelation=0.5) == math.ceil(3 * 31.3955)
+
+
+def test_looking_at_all_times_costs_less_than_twice_the_fixed_sample():
+    assert fixed_sample_size(0.2) < planned_horizon(0.2) < 2 * fixed_sample_size(0.2)
+    with pytest.raises(InvalidValue):
+        planned_horizon(0.0)
 
 
 def test_radius_is_the_closed_form():

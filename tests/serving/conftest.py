@@ -8,6 +8,8 @@ import pytest
 
 from adapters.model_registry.deployed import DeployedModels
 from adapters.model_registry.manifest import verified
+from adapters.model_registry.signing import ModelKeys
+from domain.messages import encode
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.voting import AgentId
 
@@ -35,16 +37,19 @@ def deploy(tmp_path):
         hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
         manifest = msgspec.json.encode({"agent": agent, "files": hashes})
         (folder / "manifest.json").write_bytes(manifest)
-        return ModelVersion(
+        version = ModelVersion(
             model_id=f"quorum-{agent}",
             version=version,
             agent_type=agent,
             performance_metrics={},
-            deployment_status=DeploymentStatus.CHAMPION,
+            deployment_status=DeploymentStatus.LIVE,
             created_at=datetime(2012, 9, 1, tzinfo=UTC),
             model_artifacts=verified(folder, agent),
             data_version="d1",
         )
+        signed = ModelKeys(tmp_path / "keys").sign(version)
+        (folder.parent / f"{version.version}.json").write_bytes(encode(signed))
+        return signed
 
     return place
 

@@ -22,6 +22,8 @@ from domain.errors import ModelRefused
 from domain.identity import derive_id
 from domain.market import MarketData
 from domain.messages import decode, encode
+from domain.model_life import ModelLife, apply, next_move
+from domain.models import DeploymentStatus
 from domain.portfolio import Portfolio
 from domain.seals import split
 from domain.settings import ServingSettings, Settings
@@ -454,3 +456,60 @@ async def test_an_agent_that_fails_begins_again(up, ready, champion, eventually,
 
         await eventually(failed)
         await ready(http)
+
+
+@pytest.fixture
+def on_trial(models, deploy):
+    """Deploy version 1, live, and version 2, in shadow."""
+    versions, life, moves = [deploy(AGENT, 1), deploy(AGENT, 2)], ModelLife(AGENT), []
+    live, validated, shadow = (DeploymentStatus[n] for n in ("LIVE", "VALIDATED", "SHADOW"))
+    for number, after in ((1, live), (2, validated), (2, shadow)):
+        made = next_move(life, number, after, actor="gate", reason="r", occurred_at=NOON)
+        trial = (shadow,) if after is validated else ()
+        moves.append(msgspec.structs.replace(made, trial=trial))
+        life = apply(life, moves[-1])
+    models.follow(AGENT, moves)
+    return versions
+
+
+async def test_a_version_on_trial_is_asked_by_its_number(up, ready, on_trial, eventually):
+    one, two = on_trial
+    async with up() as http:
+        await ready(http)
+
+        async def told():
+            return (await http.get("/readyz")).json()["trial"] == two.label
+
+        await eventually(told)
+
+        async def votes():
+            answer = await http.post("/vote?version=2", content=encode(proposal()))
+            return answer.status_code == 200 and decode(answer.content).model_version == two.label
+
+        await eventually(votes)
+        for path, label in (("/vote", one.label), ("/vote?version=1", one.label)):
+            answer = await http.post(path, content=encode(proposal()))
+            assert decode(answer.content).model_version == label
+        for unknown in ("3", "0", "-1", "two", "9" * 30):
+            answer = await http.post(f"/vote?version={unknown}", content=encode(proposal()))
+            assert (answer.status_code, answer.json()["error"]) == (404, "NotServed"), unknown
+
+
+async def test_an_explanation_holds_the_vote_and_what_moved_it(
+    up,
+    ready,
+    on_trial,
+    monkeypatch,
+):
+    async def drivers(_, __):
+        return {"inputs": {"momentum": 0.5}, "drivers": {"log_variance": {"momentum": 0.1}}}
+
+    monkeypatch.setattr(SmallAgent, "drivers", drivers, raising=False)
+    async with up() as http:
+        await ready(http)
+        answer = await http.post("/explain", content=encode(proposal()))
+        vote = await http.post("/vote", content=encode(proposal()))
+        told = answer.json()
+        assert told["vote"] == vote.json()
+        assert told["drivers"] == {"log_variance": {"momentum": 0.1}}
+        assert (await http.post("/explain", content=b"{")).status_code == 400

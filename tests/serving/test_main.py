@@ -20,6 +20,7 @@ from adapters.bus import open_bus
 from adapters.http_server import bind
 from adapters.model_registry.deployed import DeployedModels
 from adapters.model_registry.manifest import verified
+from adapters.model_registry.signing import ModelKeys
 from adapters.processes.run_file import find_process
 from adapters.profile import connected
 from adapters.time_series import open_time_series
@@ -82,11 +83,12 @@ def home(tmp_path_factory):
             version=1,
             agent_type=agent,
             performance_metrics={},
-            deployment_status=DeploymentStatus.CHAMPION,
+            deployment_status=DeploymentStatus.LIVE,
             created_at=END,
             model_artifacts=verified(folder, agent),
         )
-        DeployedModels.of(settings).point(Alias.CHAMPION, version)
+        signed = ModelKeys.of(settings).sign(version)
+        DeployedModels.of(settings).point(Alias.CHAMPION, signed)
     return home
 
 

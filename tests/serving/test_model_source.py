@@ -3,6 +3,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from adapters.metrics import PrometheusMetrics
+from adapters.model_registry.deployed import DeployedModels
 from domain.errors import ModelRefused
 from domain.voting import AgentId
 from serving.model_source import LocalModelSource
@@ -23,7 +24,9 @@ def metrics():
 
 @pytest.fixture
 def source(tmp_path, metrics):
-    return LocalModelSource(tmp_path, AGENT, trial=refuse_nan, metrics=metrics)
+    return LocalModelSource(
+        DeployedModels(tmp_path / "models"), AGENT, trial=refuse_nan, metrics=metrics
+    )
 
 
 def fallbacks(metrics, reason="ModelRefused"):
@@ -120,7 +123,9 @@ def test_once_something_good_was_served_something_good_always_is(
     deploy, tmp_path, moves, promote, models
 ):
     """Whatever is promoted, good or broken: served is the newest champion that loads."""
-    source = LocalModelSource(tmp_path, AGENT, trial=refuse_nan, metrics=PrometheusMetrics())
+    source = LocalModelSource(
+        DeployedModels(tmp_path / "models"), AGENT, trial=refuse_nan, metrics=PrometheusMetrics()
+    )
     models.pointer(AGENT).unlink(missing_ok=True)
     expected = None
     for number, (good, look) in enumerate(moves, start=1):

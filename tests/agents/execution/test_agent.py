@@ -30,7 +30,7 @@ def agent(tmp_path, classics, bars):
     manifest = save(tmp_path / "1", classics[AgentId.EXECUTION])
     version = ModelVersion(
         model_id="quorum-execution", version=1, agent_type=AgentId.EXECUTION,
-        performance_metrics={}, deployment_status=DeploymentStatus.CHAMPION,
+        performance_metrics={}, deployment_status=DeploymentStatus.LIVE,
         created_at=datetime(2021, 1, 1, tzinfo=UTC), model_artifacts=manifest.files,
     )  # fmt: skip
     source = SimpleNamespace(

@@ -29,7 +29,7 @@ def optimizer(tmp_path, classics, bars, until):
         version=1,
         agent_type=AgentId.PORTFOLIO_OPTIMIZER,
         performance_metrics={},
-        deployment_status=DeploymentStatus.CHAMPION,
+        deployment_status=DeploymentStatus.LIVE,
         created_at=until,
         model_artifacts=manifest.files,
     )

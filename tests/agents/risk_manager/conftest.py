@@ -41,7 +41,7 @@ def deployed(tmp_path_factory, classics):
             version=1,
             agent_type=AgentId.RISK_MANAGER,
             performance_metrics={},
-            deployment_status=DeploymentStatus.CHAMPION,
+            deployment_status=DeploymentStatus.LIVE,
             created_at=datetime(2021, 1, 1, tzinfo=UTC),
             model_artifacts=manifest.files,
         ),

@@ -1,0 +1,108 @@
+"""Watches the version that votes, and takes it back on a breach: nothing outside is needed for it.
+
+What it rests on (files, history and pointers of `adapters.model_registry.deployed`) is on this
+machine, so it works with Dagster, MLflow and PostgreSQL down; the registry hears of it later.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from hashlib import sha256
+
+import structlog
+
+from adapters.model_registry.deployed import DeployedModels
+from domain.errors import QuorumError
+from domain.experience import Experience
+from domain.messages import Message, encode
+from domain.metrics import Metric
+from domain.models import ModelVersion
+from domain.portfolio import PortfolioUpdated
+from domain.ports.metrics import Metrics
+from domain.settings import Settings
+from domain.voting import MILLION
+from evaluation.guardrails import Breach, Guard, Guardrail
+
+_log = structlog.get_logger(__name__)
+
+
+class Watch:
+    """The guardrails of one version, and its end.
+
+    Parameters
+    ----------
+    version
+        Which version is watched; the next one gets a watch of its own.
+    now
+        The time that goes into the recorded move.
+    """
+
+    def __init__(
+        self,
+        version: ModelVersion,
+        models: DeployedModels,
+        metrics: Metrics,
+        settings: Settings,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.version = version
+        self._models = models
+        self._metrics = metrics
+        self._now = now
+        self._late = settings.promotion.late_vote_seconds
+        self._guard = Guard(settings.promotion, float(settings.trading.maximum_drawdown))
+        self._over = False
+
+    def voted(self, seconds: float) -> Breach | None:
+        """Take in how long a vote took."""
+        late = self._guard.observe(Guardrail.LATENCY, float(seconds > self._late))
+        return self._guard.observe(Guardrail.ERRORS, 0.0) or late
+
+    def failed(self) -> Breach | None:
+        """Take in that a vote failed."""
+        return self._guard.observe(Guardrail.ERRORS, 1.0)
+
+    def observed(self, message: Message) -> Breach | None:
+        """Take in what became of earlier votes, and of the portfolio."""
+        if isinstance(message, PortfolioUpdated):
+            return self._guard.observe_equity(float(message.portfolio.equity))
+        if isinstance(message, Experience):
+            return self._learned(message)
+        return None
+
+    def _learned(self, experience: Experience) -> Breach | None:
+        from agents.verdicts import proved_right  # noqa: PLC0415 - imports torch
+
+        agent = self.version.agent_type
+        score = experience.scores.get(agent)
+        if score is None or experience.model_versions.get(agent) != self.version.label:
+            return None
+        right = proved_right(agent, score, experience)
+        if right is None:
+            return None
+        confidence = experience.confidences_ppm.get(agent, 0) / MILLION
+        return self._guard.observe(Guardrail.CALIBRATION, (confidence - right) ** 2)
+
+    def take_back(self, breach: Breach) -> bool:
+        """Take the version back; returns whether it was. Slow: call it beside the votes."""
+        if self._over:
+            return False
+        self._over = True
+        agent = self.version.agent_type
+        try:
+            move = self._models.take_back(
+                agent,
+                self.version.version,
+                actor=f"guard:{agent}",
+                reason=breach.reason,
+                evidence=sha256(encode(breach)).hexdigest(),
+                occurred_at=self._now(),
+            )
+        except QuorumError as problem:
+            _log.exception("a breach without a way back", model=self.version.label)
+            self._metrics.count(Metric.MODEL_ROLLBACKS, agent=agent, outcome=type(problem).__name__)
+            return False
+        if move is None:
+            return False
+        self._metrics.count(Metric.MODEL_ROLLBACKS, agent=agent, outcome=move.after)
+        _log.error("model taken back", model=self.version.label, reason=breach.reason)
+        return True
