@@ -1,11 +1,14 @@
 """Tables over time: bars, quotes, features, experiences, portfolio, metrics."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-import polars as pl
+if TYPE_CHECKING:  # the command line names tables without it
+    import polars as pl
 
 #: Columns that `TimeSeriesStore.revisions` adds, and that no table may have.
 KNOWN_FROM, KNOWN_UNTIL = "known_from", "known_until"

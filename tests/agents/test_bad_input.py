@@ -107,7 +107,7 @@ def built(tmp_path_factory, classics, until):
         manifest = save(folder / agent, classics[agent])
         version = ModelVersion(
             model_id=f"quorum-{agent}", version=1, agent_type=agent, performance_metrics={},
-            deployment_status=DeploymentStatus.CHAMPION, created_at=until,
+            deployment_status=DeploymentStatus.LIVE, created_at=until,
             model_artifacts=manifest.files,
         )  # fmt: skip
         models = SimpleNamespace(

@@ -233,7 +233,8 @@ class World:
             self.lives += 1
             process.task = asyncio.ensure_future(work(process))
             await asyncio.wait([process.task])
-            if process.alive and not process.task.cancelled():
+            if not process.task.cancelled():
+                # One that was killed may have been about to end because it was fenced.
                 problem = process.task.exception()
                 if problem is not None and not isinstance(problem, Fenced):
                     raise problem
