@@ -302,8 +302,8 @@ MUTANTS = (
     Mutant(
         "a gateway that starts does not read what follows its snapshot",
         "trading/handler.py",
-        "            self._since_snapshot += 1\n",
-        "            gateway = self._new_gateway()\n",
+        "            gateway.recover(entry.message for entry in page)\n",
+        "            gateway.recover(())\n",
         ("tests/trading/test_handler.py::test_a_restart_anywhere_records_the_same_bytes[3-4]",),
     ),
     Mutant(
