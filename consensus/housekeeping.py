@@ -60,17 +60,18 @@ class Housekeeping:
             await asyncio.sleep(_EVERY_SECONDS)
 
     async def observe(self) -> None:
-        """Set the gauges of lag and pending, each stream's partitions together."""
-        unfinished: Counter[Stream] = Counter()
+        """Set the gauges of depth, pending and lag, each stream's partitions together."""
+        waiting: Counter[Stream] = Counter()
         pending: Counter[Stream] = Counter()
         for stream, partition in self._sources:
             backlog = await self._bus.backlog(self._group, stream, partition)
-            unfinished[stream] += backlog.total
+            waiting[stream] += backlog.lag
             pending[stream] += backlog.pending
-        for stream in unfinished:
+        for stream in waiting:
             labels = {"group": self._group, "stream": stream}
-            self._metrics.gauge(Metric.STREAM_LAG, unfinished[stream], **labels)
+            self._metrics.gauge(Metric.STREAM_DEPTH, waiting[stream], **labels)
             self._metrics.gauge(Metric.STREAM_PENDING, pending[stream], **labels)
+            self._metrics.gauge(Metric.STREAM_LAG, waiting[stream] + pending[stream], **labels)
 
     async def trim(self) -> None:
         """Forget what is on record of every group that needs it."""

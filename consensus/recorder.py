@@ -48,6 +48,7 @@ class Recorder:
             If it was asked to stop before.
         """
         self._stop = stop
+        self._show_session(works=False)
         acquiring = asyncio.ensure_future(
             self.patiently(lambda: self.ledger.acquire(self.log, self.partition))
         )
@@ -58,6 +59,7 @@ class Recorder:
                 raise Stopped
             self._lease = acquiring.result()
             self._sequence = self._lease.sequence
+            self._show_session(works=True)
         finally:
             acquiring.cancel()
             stopping.cancel()
@@ -78,6 +80,7 @@ class Recorder:
         """Let another process write, if this one does."""
         if self._lease is None:
             return
+        self._show_session(works=False)
         try:
             await self.ledger.release(self._lease)
         except RecordUnavailable as problem:
@@ -113,12 +116,15 @@ class Recorder:
                 result = await operation()
             except RecordUnavailable as problem:
                 self.available = False
+                self._show_session(works=False)
                 self._metrics.count(Metric.RETRIES, operation="record")
                 _log.warning("halted: the ledger is away", log=self.log, problem=problem.what)
                 await self.pause(attempt)
                 attempt += 1
             else:
-                self.available = True
+                if not self.available:
+                    self.available = True
+                    self._show_session(works=self._lease is not None)
                 return result
 
     async def pause(self, attempt: int) -> None:
@@ -132,3 +138,8 @@ class Recorder:
         await wait_before_retry(self._stop, attempt)
         if self._stop.is_set():
             raise Stopped
+
+    def _show_session(self, *, works: bool) -> None:
+        self._metrics.gauge(
+            Metric.LEDGER_SESSIONS, works, log=self.log, partition=str(self.partition)
+        )

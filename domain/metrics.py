@@ -46,6 +46,12 @@ class Metric(Enum):
         "Messages that every group had finished, taken off the bus.",
         ("stream",),
     )
+    STREAM_DEPTH = MetricSpec(
+        "quorum_stream_depth_messages",
+        "gauge",
+        "Messages that wait in a stream: not delivered to a group yet.",
+        ("group", "stream"),
+    )
     STREAM_PENDING = MetricSpec(
         "quorum_stream_pending_messages",
         "gauge",
@@ -73,7 +79,7 @@ class Metric(Enum):
     STREAM_LAG = MetricSpec(
         "quorum_stream_lag_messages",
         "gauge",
-        "Messages a group has not finished.",
+        "Messages a group has not finished: those that wait, and those that are pending.",
         ("group", "stream"),
     )
     BUS_CONNECTIONS_LOST = MetricSpec(
@@ -99,6 +105,13 @@ class Metric(Enum):
         "Events in one ledger transaction.",
         (),
         (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    )
+    LEDGER_SESSIONS = MetricSpec(
+        "quorum_ledger_sessions",
+        "gauge",
+        "1 while this process holds a partition's lease over a session that works, 0 while it "
+        "stands by or the ledger is away. There is no pool: a lease has one session of its own.",
+        ("log", "partition"),
     )
     OPEN_ROUNDS = MetricSpec("quorum_open_rounds", "gauge", "Voting rounds that are still open.")
     BREAKER_STATE = MetricSpec(

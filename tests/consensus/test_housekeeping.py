@@ -61,6 +61,26 @@ async def test_under_load_a_stream_stays_short_and_everything_is_recorded(bus):
     assert metrics.registry.get_sample_value("quorum_stream_pending_messages", labels) == 0
 
 
+async def test_what_waits_and_what_is_in_hand_is_shown(bus):
+    metrics, housekeeping = keeper(bus)
+
+    async def shown() -> tuple[float | None, ...]:
+        await housekeeping.observe()
+        labels = {"group": GROUP, "stream": "votes"}
+        return tuple(
+            metrics.registry.get_sample_value(f"quorum_stream_{name}_messages", labels)
+            for name in ("depth", "pending", "lag")
+        )
+
+    for number in range(5):
+        await bus.publish(*SOURCE, message(f"quiet{number}"))
+    assert await shown() == (5, 0, 5)
+    taken = await bus.consume(GROUP, "consensus-0", [SOURCE], limit=3, wait_ms=0)
+    assert await shown() == (2, 3, 5)
+    await bus.acknowledge(GROUP, taken[:2])
+    assert await shown() == (2, 1, 3)
+
+
 async def test_what_is_not_on_record_is_never_trimmed(bus):
     _, housekeeping = keeper(bus)
     ledger = MemoryLedger()

@@ -72,6 +72,43 @@ def test_equals_the_oracle(cast, execute_at, review_above):
         assert abs(Fraction(tally.weighted_score) - mean) <= Fraction(1, 2 * 10**9)
 
 
+@given(ballots())
+def test_a_weight_is_the_share_of_all_confidence(cast):
+    tally = calculate_consensus(cast)
+    weights = {vote.agent_id: vote.weight for vote in tally.counted}
+    assert weights.keys() == {vote.agent_id for vote in cast}
+    confidence = sum(vote.confidence_ppm for vote in cast)
+    if not confidence:
+        assert all(weight == 0 for weight in weights.values())
+        return
+    half = Fraction(1, 2 * 10**9)  # each share is rounded to whole billionths
+    for each in cast:
+        share = Fraction(each.confidence_ppm, confidence)
+        assert abs(Fraction(weights[each.agent_id]) - share) <= half
+    assert abs(sum(map(Fraction, weights.values())) - 1) <= len(cast) * half
+
+
+def test_weights_of_known_confidences():
+    def weights(*ppm: int) -> list[str]:
+        cast = [vote(agent=agent, ppm=c) for agent, c in zip(AGENTS, ppm, strict=False)]
+        by_agent = {v.agent_id: v.weight for v in calculate_consensus(cast).counted}
+        return [str(by_agent[agent]) for agent in AGENTS[: len(ppm)]]
+
+    assert weights(900_000, 600_000, 300_000, 200_000) == ["0.45", "0.3", "0.15", "0.1"]
+    assert weights(600_000, 600_000, 600_000) == ["0.333333333"] * 3
+    assert weights(1_000_000, 0) == ["1", "0"]
+
+
+def test_only_counted_votes_weigh():
+    silent = vote(agent=AGENTS[0], ppm=1_000_000, abstention="model too old")
+    stranger = vote(agent="mallory", ppm=1_000_000)
+    tally = calculate_consensus([silent, stranger, *votes(ppm=500_000)[1:3]])
+    assert {v.agent_id: v.weight for v in tally.counted} == {
+        AGENTS[1]: Decimal("0.5"),
+        AGENTS[2]: Decimal("0.5"),
+    }
+
+
 @given(ballots(near_scores), st.randoms(use_true_random=False))
 def test_the_order_of_votes_does_not_matter(cast, random):
     doubled = cast + cast[:1]

@@ -21,6 +21,7 @@ from adapters.latest import open_cache
 from adapters.ledger import migrate
 from adapters.processes.run_file import RunFile, find_process
 from adapters.projections import standings, verify
+from consensus.rule import RULE_VERSION
 from domain.settings import Settings, load_settings
 from orchestration.command_line.application import run
 from orchestration.projections import JUDGES
@@ -297,6 +298,28 @@ def test_a_walk_is_found_by_any_id_of_it(place: Place):
     for step in ("Proposal", "Decision", "Review", "Order", "Fill", "Outcome", "On record"):
         assert f"── {step}" in told
     assert final.decision_id in told
+
+
+def test_a_walk_names_versions_votes_and_hashes(place: Place):
+    place.recorder.decide((80, 81, 82, 83))
+    [decision] = place.recorder.decisions
+    walk = place.asked("explain", decision.decision_id)
+    voted = {vote.agent_id: vote.model_version for vote in decision.counted}
+    assert len(voted) == 4
+    assert walk["model_versions"] == {"proposal": decision.proposal.model_version, **voted}
+    assert walk["data_version"] == walk["proposal"]["data_version"] == "bars@7"
+    [told] = walk["decisions"]
+    assert told["rule_version"] == RULE_VERSION
+    assert told["rules_digest"] == decision.rules_digest != ""
+    told_votes = {(v["agent_id"], v["message_id"], v["score"]) for v in told["counted"]}
+    assert told_votes == {(v.agent_id, v.message_id, v.score) for v in decision.counted}
+    with connect(place.url) as connection:
+        rows = connection.execute(
+            "SELECT sequence, encode(hash, 'hex') FROM ledger.events WHERE log = 'decisions'"
+        ).fetchall()
+    of_decisions = [e for e in walk["evidence"] if e["log"] == "decisions"]
+    assert decision.decision_id in {e["message_id"] for e in of_decisions}
+    assert {(e["sequence"], e["hash"]) for e in of_decisions} <= set(rows)
 
 
 def test_a_late_vote_is_told_and_found(place: Place):

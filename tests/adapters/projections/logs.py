@@ -70,7 +70,8 @@ class Recorder:
         action = Action.HOLD if hold else Action.BUY
         cast = votes(name, tuple(scores), seconds=seconds + 0.5, symbol=symbol)
         cast = [replace(vote, risk_assessment={BOUND: Decimal("0.03")}) for vote in cast]
-        self._apply(proposal(name, symbol=symbol, seconds=seconds, action=action), *cast[late:])
+        proposed = proposal(name, symbol=symbol, seconds=seconds, action=action)
+        self._apply(replace(proposed, data_version="bars@7"), *cast[late:])
         self._apply(tick(seconds + 1), *cast[:late])
 
     def answer(self, *, approved: bool) -> None:
