@@ -6,8 +6,8 @@ from agents.validation import validation_metrics
 from domain.voting import AgentId
 
 MEASURES = {
-    AgentId.MARKET_ANALYST: ["brier", "log_loss", "return_product"],
-    AgentId.RISK_MANAGER: ["qlike", "exception_95", "exception_99"],
+    AgentId.MARKET_ANALYST: ["brier", "log_loss", "return_product", "chance", "happened"],
+    AgentId.RISK_MANAGER: ["qlike", "exception_95", "exception_99", "chance", "happened"],
     AgentId.PORTFOLIO_OPTIMIZER: ["log_return"],
     AgentId.EXECUTION: ["volume_error", "range_error"],
 }

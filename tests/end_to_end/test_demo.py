@@ -98,7 +98,7 @@ def test_the_other_commands_read_the_same_record(demo, record):
     assert heading[0] == "id"
     assert [row.split()[0] for row in ids] == [d.decision_id for d in record.decisions]
     versions = json.loads(quorum(demo.home, "models", "--json").stdout)
-    assert sum(v["deployment_status"] == "CHAMPION" for v in versions) == len(AgentId)
+    assert sum(v["deployment_status"] == "LIVE" for v in versions) == len(AgentId)
 
 
 def test_every_decision_has_four_votes_of_registered_models(record, registry, demo):
@@ -240,5 +240,7 @@ def test_dagster_knows_both_runs_and_every_asset(demo):
     of_others = {(agent, stage) for agent in AgentId for stage in retraining} - {
         (AgentId.MARKET_ANALYST, stage) for stage in retraining
     }
-    of_others |= {(agent, stage) for agent in AgentId for stage in ("as_of_model", "search")}
+    asked_for = ("as_of_model", "search", "rollback")
+    of_others |= {(agent, stage) for agent in AgentId for stage in asked_for}
+    of_others |= {("asset_health",), ("portfolio_history",), ("second_store",)}
     assert {tuple(key.path) for key in set(keys) - made} == of_others

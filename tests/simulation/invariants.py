@@ -1,7 +1,7 @@
 """What must hold after every step of a simulated run, and what must hold at its end."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -271,8 +271,8 @@ class Witness:
             assert len(agreed) >= (2 if above else 1), "too few persons approved it"
 
     def at_rest(self) -> bool:
-        """Whether no round is open, no review waits, and all that was decided was told."""
-        return all(
+        """Whether no round is open, no review waits, all that was decided was told, all is read."""
+        return not self._unread() and all(
             not self._shadows[p].state.rounds
             and not self._shadows[p].state.reviews
             and self._logs[Log.DECISIONS, p].told == self._told_at_the_end(p)
@@ -289,20 +289,31 @@ class Witness:
             self._check_decided(partition)
             log = self._logs[Log.DECISIONS, partition]
             assert log.told == self._told_at_the_end(partition), "a decision was never told"
-        for (stream, partition), entries in list(self._appended.items()):
-            kept = {at: entry.data for at, entry in entries.items() if not entry.lost}
-            if not kept:
-                continue
-            log = Log.DECISIONS if stream in (*_BEFORE_TIME, Stream.TIME) else Log.ORDERS
-            if stream in (*_BEFORE_TIME, Stream.TIME, Stream.MARKET, Stream.DECISIONS):
-                taken = self._taken[log, (stream, partition)]
-                at_its_end = stream is Stream.TIME or taken.offset >= max(kept)
-                assert at_its_end, f"{stream} was not read to its end"
-                for position, data in kept.items():
-                    refused = (log, (stream, partition), position) in self._letters
-                    read = position <= taken.offset
-                    assert refused or not read or _message_id(data), "rubbish is no dead letter"
+        assert not self._unread(), f"not read to their ends: {self._unread()}"
+        for log, source, kept in self._inputs():
+            offset = self._taken[log, source].offset
+            for position, data in kept.items():
+                refused = (log, source, position) in self._letters
+                read = position <= offset
+                assert refused or not read or _message_id(data), "rubbish is no dead letter"
         self._check_orders()
+
+    def _unread(self) -> list[Source]:
+        """Return what a log has not taken in to its end; of time only the latest matters."""
+        return [
+            source
+            for log, source, kept in self._inputs()
+            if source[0] is not Stream.TIME and self._taken[log, source].offset < max(kept)
+        ]
+
+    def _inputs(self) -> Iterator[tuple[str, Source, dict[Position, bytes]]]:
+        """Yield each stream that a log takes in, with what the bus still holds of it."""
+        for source, entries in list(self._appended.items()):
+            kept = {at: entry.data for at, entry in entries.items() if not entry.lost}
+            if kept and source[0] in (*_BEFORE_TIME, Stream.TIME):
+                yield Log.DECISIONS, source, kept
+            elif kept and source[0] in (Stream.MARKET, Stream.DECISIONS):
+                yield Log.ORDERS, source, kept
 
     def _check_decided(self, partition: int) -> None:
         """Exactly one decision for every proposal, exactly one end for every review."""

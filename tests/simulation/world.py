@@ -217,12 +217,18 @@ class World:
             *(("consensus", s, p) for s in STREAMS[:-1] for p in range(self.partitions)),
             *(("gateway", s, p) for s, p in sources(self.partitions)),
         ]
+
+        async def quiet() -> bool:
+            backlogs = [await bus.backlog(*group) for group in groups]
+            return self.witness.at_rest() and not any(b.total for b in backlogs)
+
         for _ in range(int(_REST_SECONDS)):
             await asyncio.sleep(1)
-            backlogs = [await bus.backlog(*group) for group in groups]
-            if self.witness.at_rest() and not any(b.total for b in backlogs):
+            if await quiet():
+                # What was lost just now may be told again meanwhile.
                 await asyncio.sleep(1.5 * _TICK_SECONDS)
-                return
+                if await quiet():
+                    return
         raise AssertionError("it never came to rest")
 
     async def _live(self, name: str, work: Work) -> None:
