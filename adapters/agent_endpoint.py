@@ -5,6 +5,7 @@ from pathlib import Path
 
 import httpx
 import msgspec
+from pydantic import SecretStr
 
 from adapters.processes.run_file import find_process
 from domain.voting import AgentId
@@ -20,14 +21,17 @@ class Served(msgspec.Struct, frozen=True):
     weights_sha256: str
 
 
-def served(home: Path, agent: AgentId) -> Served | None:
+def served(home: Path, agent: AgentId, token: SecretStr) -> Served | None:
     """Return what the agent's running service serves; None where none runs, or none answers."""
     process = find_process(home, f"agent.{agent}")
     if process is None:
         return None
     try:
         answer = httpx.post(
-            f"{process.url}/version", timeout=_TIMEOUT_SECONDS, trust_env=False
+            f"{process.url}/version",
+            headers=_authorization(token),
+            timeout=_TIMEOUT_SECONDS,
+            trust_env=False,
         ).raise_for_status()
         return msgspec.json.decode(answer.content, type=Served)
     except (httpx.HTTPError, msgspec.DecodeError):
@@ -35,7 +39,13 @@ def served(home: Path, agent: AgentId) -> Served | None:
 
 
 def difference(
-    home: Path, agent: AgentId, label: str, weights: str, *, patience_seconds: float
+    home: Path,
+    agent: AgentId,
+    label: str,
+    weights: str,
+    *,
+    token: SecretStr,
+    patience_seconds: float,
 ) -> str:
     """Return how what is served differs from a version and its weights; empty if it doesn't.
 
@@ -46,7 +56,7 @@ def difference(
         return ""
     deadline = time.monotonic() + patience_seconds
     while True:
-        found = served(home, agent)
+        found = served(home, agent, token)
         if found == Served(label, weights):
             return ""
         if time.monotonic() >= deadline:
@@ -55,3 +65,8 @@ def difference(
                 told = f"serves other weights as {label}: {found.weights_sha256[:8]}"
             return f"{label} is champion, the running service {told}."
         time.sleep(_POLL_SECONDS)
+
+
+def _authorization(token: SecretStr) -> dict[str, str]:
+    secret = token.get_secret_value()
+    return {"authorization": f"Bearer {secret}"} if secret else {}

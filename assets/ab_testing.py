@@ -13,6 +13,7 @@ from assets.promotion import deployment_check, promotion_result, registered
 from assets.records import Comparison, Promotion, Registration
 from assets.retraining import champion_of
 from assets.succession import Mover, promote, reconcile, refuse, wait
+from assets.traffic_split import traffic_splits
 from domain.messages import encode
 from domain.models import ModelVersion
 from domain.ports.ledger import Log
@@ -20,6 +21,7 @@ from domain.ports.model_registry import ModelRegistry
 from domain.ports.time_series import TimeSeriesStore
 from domain.settings import Settings
 from domain.voting import AgentId
+from evaluation.sample_ratio import trusted
 from evaluation.sequential import Verdict
 
 
@@ -32,9 +34,15 @@ def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
         kinds={"postgres", "torch"},
         tags={"stage": "ab_testing", "agent": agent.value},
         io_manager_key="files",
-        code_version=code_version("assets.revoting", "evaluation.sequential"),
+        code_version=code_version(
+            "assets.revoting",
+            "assets.traffic_split",
+            "evaluation.sample_ratio",
+            "evaluation.sequential",
+        ),
         description="Challenger against champion on the same recorded live proposals, those "
-        "purged that the challenger may have learned from; valid however often it is looked at.",
+        "purged that the challenger may have learned from; valid however often it is looked at, "
+        "and withheld where traffic was not split as declared.",
     )
     def ab_test(
         record: Registration,
@@ -47,24 +55,28 @@ def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult:
         from assets import revoting  # noqa: PLC0415 - imports torch
 
-        lived = revoting.lived_proposals(live.messages(Log.DECISIONS), live.messages(Log.ORDERS))
+        decisions = live.messages(Log.DECISIONS)
+        lived = revoting.lived_proposals(decisions, live.messages(Log.ORDERS))
         until = datetime.fromisoformat(record.until)
         fresh = [each for each in lived if each.at >= until]
         view = revoting.market_view(store)
         champion = champion_of(deployed, agent)
-        challenger = deployed.install(registry, registered(registry, record))
+        candidate = registered(registry, record)
+        challenger = deployed.install(registry, candidate)
         cast = [revoting.votes(m, fresh, view, settings) for m in (champion, challenger)]
         said = revoting.compared(agent, fresh, *cast)
+        splits = traffic_splits(candidate, registry.moves(agent), decisions)
         found = Comparison(
             agent=agent,
             challenger=record.label,
             champion=champion.version.label,
             measure=revoting.measure_of(agent),
-            verdict=said.verdict,
+            verdict=trusted(said.verdict, splits),
             instants=tuple(instant.isoformat() for instant in said.instants),
             differences=tuple(said.differences),
             proposals=len(fresh),
             purged=len(lived) - len(fresh),
+            splits=splits,
         )
         scores = {
             n: [v.score for v in s] for n, s in zip(("champion", "challenger"), cast, strict=True)
@@ -76,6 +88,7 @@ def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
                 "reason": found.verdict.reason,
                 "proposals": found.proposals,
                 "purged": found.purged,
+                "split": " ".join(split.reason for split in splits) or "Nothing was split.",
                 "scores": line_plot("scores on the same proposals", scores),
             },
         )
@@ -102,6 +115,8 @@ def decide(
     if not record.verdict.accepted:
         both = f"The gate refused it. {record.verdict.reason} On live proposals: {reason}"
         return refuse(registry, deployed, candidate, by._replace(reason=both))
+    if found.mismatch:
+        return wait(registry, candidate, reason)
     if said is Verdict.INCONCLUSIVE:
         return wait(registry, candidate, f"{reason} A person has to decide, or more data.")
     return promote(registry, deployed, candidate, expected=record.champion, by=by)

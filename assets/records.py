@@ -5,6 +5,7 @@ import msgspec
 from domain.voting import AgentId
 from evaluation.claimed_edge import ClaimedEdge
 from evaluation.gate import GateReport
+from evaluation.sample_ratio import SampleRatio
 from evaluation.sequential import SequentialVerdict
 
 
@@ -83,12 +84,14 @@ class Comparison(Record, frozen=True, kw_only=True):
     measure
         What was compared; differences are challenger minus champion, larger is better.
     verdict
-        What the sequential test says.
+        What the sequential test says; inconclusive where traffic was not split as declared.
     instants, differences
         What it says it of: one observation for each instant (ISO 8601) with proposals.
     proposals, purged
         Recorded proposals compared, and those left out because the challenger had learned from
         a time that overlaps their outcome.
+    splits
+        How traffic was split on each rung of the challenger's trial as a canary.
     """
 
     agent: AgentId
@@ -100,6 +103,12 @@ class Comparison(Record, frozen=True, kw_only=True):
     differences: tuple[float, ...]
     proposals: int
     purged: int
+    splits: tuple[SampleRatio, ...] = ()
+
+    @property
+    def mismatch(self) -> bool:
+        """Whether traffic was not split as declared, which more data does not cure."""
+        return any(split.mismatch for split in self.splits)
 
 
 class Promotion(Record, frozen=True, kw_only=True):

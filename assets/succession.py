@@ -156,6 +156,7 @@ def disagreement(
         agent,
         champion.label,
         champion.model_artifacts.get("model.safetensors", ""),
+        token=settings.serving.token,
         patience_seconds=_PATIENCE_SECONDS + 2 * settings.serving.model_poll_seconds,
     )
 

@@ -10,8 +10,11 @@ at every look.
 import math
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from domain.errors import InvalidValue
 from domain.messages import Value
+from evaluation.sequential import SequentialVerdict, Verdict
 
 #: Below it a verdict is blocked.
 MISMATCH_P_VALUE = 0.001
@@ -65,3 +68,12 @@ def sample_ratio(to_challenger: Iterable[bool], share: float) -> SampleRatio:
         largest = max(largest, log_factor)
         n, k = n + 1, k + mine
     return SampleRatio(share=share, observations=n, to_challenger=k, p_value=math.exp(-largest))
+
+
+def trusted(verdict: SequentialVerdict, splits: Iterable[SampleRatio]) -> SequentialVerdict:
+    """Return the verdict; it is inconclusive and says why where a split was not as declared."""
+    for split in splits:
+        if split.mismatch:
+            reason = f"{split.reason} No comparison can be trusted: a person has to look."
+            return replace(verdict, verdict=Verdict.INCONCLUSIVE, reason=reason)
+    return verdict

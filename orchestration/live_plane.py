@@ -4,6 +4,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
+from adapters.bearer import demand_token
 from adapters.processes import ProcessSpec, Supervisor
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
@@ -69,9 +70,12 @@ def running_live_plane(settings: Settings) -> Generator[Supervisor]:
 
     Raises
     ------
+    ConfigurationError
+        If agents are to listen off loopback without a token.
     EnvironmentProblem
         If a port is taken, or a process does not become ready.
     """
+    demand_token(settings.serving.host, settings.serving.token)
     demand_free(settings.serving.host, live_ports(settings))
     supervisor = Supervisor(settings.home)
     for spec in process_specs(settings):

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 from rich.console import Console
 
+from adapters.bearer import demand_token
 from adapters.embedded import EmbeddedServers
 from adapters.ledger import migrate
 from adapters.model_registry.deployed import DeployedModels
@@ -120,9 +121,12 @@ def run_platform(settings: Settings, console: Console) -> None:
 
     Raises
     ------
+    ConfigurationError
+        If agents are to listen off loopback without a token.
     EnvironmentProblem
         If a part can't be started, or another platform runs in this state folder.
     """
+    demand_token(settings.serving.host, settings.serving.token)
     if _running_platform(settings) is not None:
         raise EnvironmentProblem(
             f"A platform runs in {settings.home} already.",

@@ -11,6 +11,7 @@ import os
 import sys
 from importlib import import_module
 
+from adapters.bearer import demand_token
 from adapters.http_server import bind, http_server
 from adapters.processes.run_file import announced, stop_requested
 from adapters.run_process import run_process
@@ -69,6 +70,7 @@ def main() -> int:
 
     def run(settings: Settings) -> None:
         host = arguments.host or settings.serving.host
+        demand_token(host, settings.serving.token)
         port = port_of(agent, settings) if arguments.port is None else arguments.port
         asyncio.run(serve(agent, settings, host, port))
 

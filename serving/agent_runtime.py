@@ -61,6 +61,7 @@ class AgentRuntime:
     def __init__(self, agent_id: AgentId, settings: Settings) -> None:
         self.agent_id = agent_id
         self.metrics = PrometheusMetrics()
+        self.token = settings.serving.token
         self.health = health_app(self.metrics, self.problems, self.details)
         self._settings = settings
         self._models = DeployedModels.of(settings)

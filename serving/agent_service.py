@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 import bentoml
 import msgspec
 import structlog
+from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
@@ -141,11 +142,15 @@ def guarded(service: bentoml.Service[Any]) -> bentoml.Service[Any]:
     def metrics() -> Metrics:
         return owner.runtime.metrics
 
+    def token() -> SecretStr:
+        return owner.runtime.token
+
     service.add_asgi_middleware(
         HttpGate,  # pyright: ignore[reportArgumentType] - it declares a factory of applications
         routes=[method.route for method in service.apis.values()],
         health=health,
         metrics=metrics,
+        token=token,
     )
     return service
 

@@ -1,20 +1,23 @@
 """What every request to an agent's service passes first.
 
 Only known paths are answered (the framework's own index page loads a third party's script), only
-JSON is read (its pickle media type runs code on arrival), and only up to a limit of bytes. Health
-and metrics are answered here, so they keep answering when every voting slot is taken.
+JSON is read (its pickle media type runs code on arrival), and only up to a limit of bytes. What
+does not stay on loopback has to bear the token; without one set, nothing of it passes. Health and
+metrics are answered here, to everybody, so they keep answering when every voting slot is taken.
 """
 
 import time
 from collections.abc import Callable, Iterable
 
 import msgspec
+from pydantic import SecretStr
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adapters.bearer import bearer_token, is_token, within_loopback
 from adapters.health import PATHS as HEALTH
-from domain.errors import MessageRefused, QuorumError
+from domain.errors import MessageRefused, NotAuthenticated, QuorumError
 from domain.metrics import Metric
 from domain.ports.metrics import Metrics
 
@@ -51,6 +54,8 @@ class HttpGate:
         Returns the application that answers health's paths.
     metrics
         Returns where requests are counted.
+    token
+        Returns the token that requests off loopback must bear.
     """
 
     def __init__(
@@ -60,11 +65,13 @@ class HttpGate:
         routes: Iterable[str],
         health: Callable[[], ASGIApp],
         metrics: Callable[[], Metrics],
+        token: Callable[[], SecretStr],
     ) -> None:
         self._app = app
         self._routes = frozenset(routes)
         self._health = health
         self._metrics = metrics
+        self._token = token
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, refuse or pass on one request."""
@@ -113,6 +120,9 @@ class HttpGate:
         await self._app(scope, replay, send)
 
     def _refused(self, request: Request) -> Response | None:
+        presented = bearer_token(request)
+        if not within_loopback(request) and not is_token(presented, self._token()):
+            return _unknown_token(presented)
         if request.url.path not in self._routes:
             return refusal(
                 404,
@@ -144,6 +154,19 @@ async def _body(request: Request) -> bytes | None:
             return None
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _unknown_token(presented: str) -> Response:
+    refused = refusal(
+        401,
+        NotAuthenticated(
+            "This token is not known here." if presented else "No token was given.",
+            kept="The body was not looked at.",
+            next_step="Give the service's QUORUM_SERVING__TOKEN as `Authorization: Bearer …`.",
+        ),
+    )
+    refused.headers["www-authenticate"] = "Bearer"
+    return refused
 
 
 def _too_large() -> Response:

@@ -238,6 +238,11 @@ class ServingSettings(SettingsGroup):
         le=65_531,
         description="Port of the first agent's service; the others follow. 0 takes free ports.",
     )
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Token that requests to agents must bear unless they stay on loopback; agents "
+        "do not listen elsewhere without one.",
+    )
     input_timeout_seconds: float = Field(
         default=10.0,
         gt=0,

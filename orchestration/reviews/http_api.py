@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from adapters.bearer import bearer_token
 from adapters.persons import Person
 from domain.errors import InvalidValue, MessageRefused, QuorumError
 from domain.messages import Value
@@ -184,8 +185,7 @@ class ReviewApi:
         return response
 
     def _person(self, request: Request) -> Person:
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return self._desk.persons.authenticate(token.strip() if scheme.lower() == "bearer" else "")
+        return self._desk.persons.authenticate(bearer_token(request))
 
 
 def review_app(desk: ReviewDesk, *others: BaseRoute) -> Starlette:

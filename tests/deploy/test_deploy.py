@@ -102,6 +102,18 @@ def test_every_agent_has_a_service_that_serves_it():
         assert command == ["python", "-m", "serving", str(agent), "--port=8080"]
 
 
+def test_who_serves_and_who_asks_has_the_token_of_the_agents_and_nobody_else():
+    said = subprocess.run(["sh", DEPLOY / "secrets.sh"], capture_output=True, text=True, check=True)
+    assert "QUORUM_SERVING__TOKEN=" in said.stdout
+    holders = {
+        name
+        for name, service in SERVICES.items()
+        if "QUORUM_SERVING__TOKEN" in service.get("environment", {})
+    }
+    agents = {agent.replace("_", "-") for agent in AgentId}
+    assert holders == agents | {"dagster-webserver", "dagster-daemon"}
+
+
 def test_settings_in_the_compose_file_and_the_image_exist():
     names = {
         name
@@ -167,7 +179,7 @@ def test_every_process_logs_in_to_the_bus_as_itself_and_only_its_secret_lets_it(
     """The list of the compose file, with the secrets of the script, on a real server."""
     said = subprocess.run(["sh", DEPLOY / "secrets.sh"], capture_output=True, text=True, check=True)
     secrets = dict(line.split("=") for line in said.stdout.splitlines())
-    assert len(set(secrets.values())) == len(secrets) == 1 + len(Producer)
+    assert len(set(secrets.values())) == len(secrets) == 2 + len(Producer)
     assert {f"BUS_SECRET_{p.upper()}" for p in Producer} == {
         name for name in SERVICES["bus"]["environment"] if name.startswith("BUS_SECRET_")
     }

@@ -14,9 +14,13 @@ import httpx
 import msgspec
 import pytest
 import redis
+from pydantic import SecretStr
 
+from adapters.agent_endpoint import Served
+from adapters.agent_endpoint import served as served_by
 from adapters.bus import open_bus
 from adapters.http_server import bind, http_server
+from adapters.processes.run_file import announced
 from adapters.profile import connected
 from domain.errors import ModelRefused
 from domain.identity import derive_id
@@ -184,6 +188,23 @@ def ready(eventually):
         await eventually(answers)
 
     return wait
+
+
+@pytest.fixture
+def behind_token(settings):
+    """Return a service whose settings name a token."""
+    serving = settings.serving.model_copy(update={"token": SecretStr("a secret")})
+
+    @guarded
+    @bentoml.service(name="small", **OPTIONS)
+    class Small(AgentService):
+        agent_id = AGENT
+
+        @classmethod
+        def build(cls):
+            return SmallRuntime(AGENT, settings.model_copy(update={"serving": serving}))
+
+    return Small
 
 
 def bar(number: int) -> MarketData:
@@ -513,3 +534,38 @@ async def test_an_explanation_holds_the_vote_and_what_moved_it(
         assert told["vote"] == vote.json()
         assert told["drivers"] == {"log_variance": {"momentum": 0.1}}
         assert (await http.post("/explain", content=b"{")).status_code == 400
+
+
+async def test_off_loopback_every_endpoint_asks_for_the_token_of_the_settings(behind_token):
+    app, bearing = behind_token.to_asgi(), {"authorization": "Bearer a secret"}
+    elsewhere = httpx.ASGITransport(app, client=("10.0.0.9", 50_000))
+    async with (
+        http_server(app, bind("127.0.0.1", 0), lifespan="on"),
+        httpx.AsyncClient(transport=elsewhere, base_url="http://10.0.0.1") as http,
+    ):
+        for route in (method.route for method in behind_token.apis.values()):
+            assert (await http.post(route, content=b"{}")).status_code == 401, route
+            let_in = await http.post(route, content=b"{}", headers=bearing)
+            assert let_in.status_code != 401, route
+        probes = [(await http.get(path)).status_code for path in ("/livez", "/metrics")]
+        assert probes == [200, 200]
+        assert (await http.get("/readyz")).status_code in {200, 503}
+
+
+async def test_who_asks_what_is_served_bears_the_token(
+    behind_token, champion, ready, settings, monkeypatch
+):
+    monkeypatch.setattr("adapters.bearer.is_loopback", lambda _: False)
+    host, process = "127.0.0.1", f"agent.{AGENT}"
+    async with (
+        http_server(behind_token.to_asgi(), bind(host, 0), lifespan="on") as port,
+        httpx.AsyncClient(base_url=f"http://{host}:{port}") as http,
+    ):
+        await ready(http)
+        with announced(settings.home, process, host, port):
+            told = [
+                await asyncio.to_thread(served_by, settings.home, AGENT, SecretStr(token))
+                for token in ("", "guessed", "a secret")
+            ]
+    weights = champion.model_artifacts["model.safetensors"]
+    assert told == [None, None, Served(champion.label, weights)]

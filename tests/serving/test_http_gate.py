@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -30,22 +31,26 @@ def metrics():
     return PrometheusMetrics()
 
 
-@asynccontextmanager
-async def client(metrics):
+def gated(metrics, token=""):
     async def echo(request: Request):
         return JSONResponse({"length": len(await request.body())})
 
     async def broken(_: Request):
         raise OSError("boom")
 
-    app = HttpGate(
+    return HttpGate(
         Starlette(routes=[Route("/vote", echo, methods=["POST"]), Route("/broken", broken)]),
         routes=["/vote", "/broken"],
         health=lambda: health_app(metrics, lambda: ["no model"]),
         metrics=lambda: metrics,
+        token=lambda: SecretStr(token),
     )
+
+
+@asynccontextmanager
+async def client(metrics):
     async with (
-        http_server(app, bind("127.0.0.1", 0)) as port,
+        http_server(gated(metrics), bind("127.0.0.1", 0)) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as http,
     ):
         yield http
@@ -137,6 +142,64 @@ async def test_a_websocket_is_closed(metrics):
     async def receive():
         return {"type": "websocket.connect"}
 
-    gate = HttpGate(Starlette(), routes=[], health=Starlette, metrics=lambda: metrics)
-    await gate({"type": "websocket", "path": "/vote"}, receive, send)
+    await gated(metrics)({"type": "websocket", "path": "/vote"}, receive, send)
     assert sent == [{"type": "websocket.close", "code": 1003}]
+
+
+def ends(metrics, *, client="127.0.0.1", server="127.0.0.1", token=""):
+    """Return a client of the gate whose connection has these two ends."""
+    host = f"[{server}]" if ":" in server else server
+    transport = httpx.ASGITransport(gated(metrics, token), client=(client, 50_000))
+    return httpx.AsyncClient(transport=transport, base_url=f"http://{host}")
+
+
+def bearing(token, scheme="Bearer"):
+    return {"authorization": f"{scheme} {token}"}
+
+
+OFF_LOOPBACK = [
+    {"client": "10.0.0.9"},
+    {"server": "10.0.0.1"},
+    {"client": "10.0.0.9", "server": "10.0.0.1"},
+    {"client": "::ffff:10.0.0.9"},
+    {"client": ""},
+]
+
+
+@pytest.mark.parametrize("off", OFF_LOOPBACK)
+async def test_off_loopback_only_the_token_opens(metrics, off):
+    http = ends(metrics, token="a secret", **off)
+    for right in (bearing("a secret"), bearing("a secret", "bearer")):
+        assert (await http.post("/vote", content=b"{}", headers=right)).status_code == 200
+    wrong = [bearing("a"), bearing("a secret too"), bearing("a secret", "Basic")]
+    for headers in ({}, *wrong, {"authorization": "Bearer a sécret".encode()}):
+        answer = await http.post("/vote", content=b"{}", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+        assert answer.json()["error"] == "NotAuthenticated"
+        assert "QUORUM_SERVING__TOKEN" in answer.json()["next_step"]
+    assert requests(metrics, "/vote", 401) == 5
+
+
+@pytest.mark.parametrize("off", OFF_LOOPBACK)
+async def test_off_loopback_nothing_opens_where_no_token_is_set(metrics, off):
+    http = ends(metrics, **off)
+    for headers in ({}, bearing("")):
+        assert (await http.post("/vote", content=b"{}", headers=headers)).status_code == 401
+
+
+async def test_a_stranger_is_not_told_which_paths_there_are(metrics):
+    http = ends(metrics, client="10.0.0.9", token="a secret")
+    assert (await http.get("/nothing")).status_code == 401
+
+
+@pytest.mark.parametrize("off", OFF_LOOPBACK)
+async def test_probes_need_no_token(metrics, off):
+    http = ends(metrics, token="a secret", **off)
+    answers = [(await http.get(path)).status_code for path in ("/livez", "/readyz", "/metrics")]
+    assert answers == [200, 503, 200]
+
+
+@pytest.mark.parametrize("own", ["127.0.0.1", "127.3.2.1", "::1", "::ffff:127.0.0.1"])
+async def test_on_loopback_no_token_is_needed(metrics, own):
+    http = ends(metrics, client=own, server=own, token="a secret")
+    assert (await http.post("/vote", content=b"{}")).status_code == 200

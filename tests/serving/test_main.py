@@ -271,6 +271,19 @@ def test_a_wrong_setting_is_said_clearly(start):
     assert "Traceback" not in lines
 
 
+@pytest.mark.parametrize(
+    ("arguments", "environment"),
+    [(("--host", "0.0.0.0"), {}), ((), {"QUORUM_SERVING__HOST": "::"})],
+)
+def test_it_does_not_listen_off_loopback_without_a_token(start, arguments, environment):
+    with start("risk_manager", *arguments, **environment) as child:
+        _, lines = child.communicate(timeout=60)
+    assert child.returncode == 2
+    line = msgspec.json.decode(lines)
+    assert "is not loopback, and no token is set" in line["what"]
+    assert "QUORUM_SERVING__TOKEN" in line["next_step"]
+
+
 def test_an_unknown_agent_is_refused(start):
     with start("prophet") as child:
         _, lines = child.communicate(timeout=60)
