@@ -29,14 +29,17 @@ def home(place):
 
 @pytest.fixture(scope="module")
 def little_data(place):
-    """Two stocks and four years, as a user would give them: what is learned does not matter."""
+    """Two stocks and four years, as a user would give them: what is learned does not matter.
+
+    More than a year is left to trade, so that it lasts until it is interrupted.
+    """
     folder = place / "bars"
     folder.mkdir()
     bars = pl.read_parquet(sample_folder() / "wiki_ohlcv_2000_2013.parquet")
     for symbol in ("AAPL", "IBM"):
         own = (pl.col("symbol").cast(pl.String) == symbol) & (pl.col("date") >= date(2009, 1, 1))
         bars.filter(own).write_csv(folder / f"{symbol}.csv")
-    return {"QUORUM_DATA_FOLDER": str(folder), "QUORUM_TRAINING__UNTIL": "2012-09-01"}
+    return {"QUORUM_DATA_FOLDER": str(folder), "QUORUM_TRAINING__UNTIL": "2011-12-01"}
 
 
 def recorded(home):
