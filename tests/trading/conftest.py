@@ -44,7 +44,7 @@ class CountingMetrics:
     def count(self, metric, amount=1, **labels):
         self.counts[metric, *labels.values()] += amount
 
-    def gauge(self, metric, value):
+    def gauge(self, metric, value, **_):
         self.gauges[metric] = value
 
     def observe(self, metric, *_, **__):
