@@ -10,9 +10,9 @@
   kurtosis 10: expected maximum 0.1132 a day, DSR 0.9004; with 46 trials 0.9505.
 - MinBTL: Bailey, Borwein, López de Prado & Zhu, "Pseudo-Mathematics and Financial Charlatanism",
   Notices of the AMS 61(5), 2014: with five years of data no more than 45 independent trials may be
-  made, or an annual Sharpe ratio of 1 is expected of luck alone. The expected maximum of 10 standard
-  normal numbers is 1.57. (Both stand in a public replication in R of SSRN 2308659 as well, which
-  gets 0.9998 for 45 trials and 1.575.)
+  made, or an annual Sharpe ratio of 1 is expected of luck alone. The expected maximum of ten
+  standard normal numbers is 1.57. (Both stand in a public replication in R of SSRN 2308659 as
+  well, which gets 0.9998 for 45 trials and 1.575.)
 """
 
 import math
