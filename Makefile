@@ -63,7 +63,7 @@ mutants: setup  ## Plant every known bug, and see that a test catches it.
 benchmarks: setup  ## Measure, and write the tables in docs/benchmarks.md.
 	$(BIN)/python -m benchmarks
 
-lock:  ## Resolve the dependencies again and write both lock files.
+lock:  ## Resolve the dependencies again and write the lock files.
 	echo 'torch==$(TORCH_VERSION)+cpu' > .torch-constraint
 	$(UV) pip compile --quiet --universal --python-version 3.11 --find-links $(WHEELS) --constraint .torch-constraint \
 	  --no-emit-package torch --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
@@ -71,6 +71,10 @@ lock:  ## Resolve the dependencies again and write both lock files.
 	$(UV) pip compile --quiet --universal --python-version 3.11 --constraint requirements.lock \
 	  --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
 	  --group dev --output-file requirements-dev.lock
+	$(UV) pip compile --quiet --python-version 3.11 --find-links $(WHEELS) --constraint requirements.lock --constraint .torch-constraint \
+	  --no-emit-package torch --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+	  deploy/bento/requirements.in --output-file deploy/bento/requirements.lock
+	echo 'torch==$(TORCH_VERSION)' >> deploy/bento/requirements.lock
 	rm -f .torch-constraint
 
 clean:  ## Remove the virtual environment and what tools left behind.

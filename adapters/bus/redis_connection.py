@@ -135,8 +135,8 @@ class RedisConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start (called by asyncio)."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what a stream protocol gets
-        self._transport = transport
+        # Not asserted: the transports of uvloop, on which BentoML serves, are no subclasses.
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Hand answers to who waits for them (called by asyncio)."""
