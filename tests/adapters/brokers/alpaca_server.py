@@ -3,7 +3,6 @@
 The payloads were written after the public reference of version 2, not recorded from an account.
 """
 
-import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,8 +19,8 @@ BEGAN = datetime(2026, 3, 2, 14, 30, 0, 123456, UTC)
 class AlpacaServer:
     """An account that a test plays: it takes orders, and fills what the test says.
 
-    Set `lose` to a number of milliseconds or a status, and the next question of that method is
-    done, or not done, and its answer lost.
+    The next questions get `answers` instead of the true ones; None does what was asked and never
+    answers.
     """
 
     def __init__(self) -> None:
@@ -29,8 +28,9 @@ class AlpacaServer:
         self.fills: list[dict] = []
         self.asked: list[tuple[str, str]] = []
         self.bodies: list[dict] = []
-        self.answers: list[Response | None] = []  # instead of the true ones; None: too late
+        self.answers: list[Response | None] = []
         self.clock = timedelta()
+        self.account = "PA123"
         self.app = Starlette(
             routes=[
                 Route("/v2/account", self._account),
@@ -91,7 +91,7 @@ class AlpacaServer:
         return order
 
     async def _account(self, _: Request) -> Response:
-        return JSONResponse({"account_number": "PA123", "status": "ACTIVE"})
+        return JSONResponse({"account_number": self.account, "status": "ACTIVE"})
 
     async def _clock(self, _: Request) -> Response:
         return JSONResponse({"timestamp": (datetime.now(UTC) + self.clock).isoformat()})
@@ -167,11 +167,10 @@ class _Gate:
         answer = self.server.answers.pop(0)
         if answer is not None:
             return await answer(scope, receive, send)
-        done = asyncio.Event()
 
-        async def nothing(_: object) -> None:
-            done.set()
+        async def unheard(_: object) -> None: ...
 
-        await self.app(scope, receive, nothing)
-        await asyncio.sleep(1)  # longer than the test's broker waits
+        await self.app(scope, receive, unheard)
+        while (await receive())["type"] != "http.disconnect":
+            pass
         return None

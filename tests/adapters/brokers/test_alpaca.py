@@ -86,7 +86,7 @@ async def test_fills_are_told_once_in_order_to_the_last_digit_whatever_page_they
 
 
 async def test_a_lost_answer_is_asked_about_and_the_order_is_there_once():
-    async with account(seconds=0.3) as (server, broker):
+    async with account(seconds=1.0) as (server, broker):
         server.answers = [None]
         with pytest.raises(VenueUnavailable, match="did not answer POST"):
             await broker.submit(order())
@@ -112,11 +112,11 @@ async def test_the_rate_limit_is_waited_for_and_then_the_order_goes():
 
 
 async def test_a_rate_limit_without_end_is_no_answer():
-    async with account(seconds=0.8) as (server, broker):
+    async with account(seconds=1.2) as (server, broker):
         server.answers = [JSONResponse({}, 429) for _ in range(9)]
-        with pytest.raises(VenueUnavailable, match=r"0\.8 s passed"):
+        with pytest.raises(VenueUnavailable, match=r"1\.2 s passed"):
             await broker.positions()
-        assert 1 < len(server.asked) < 5
+        assert 1 < len(server.asked) < 9
 
 
 async def test_what_the_venue_will_not_take_is_rejected():
