@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from domain.errors import EnvironmentProblem
+from domain.errors import EnvironmentProblem, VenueUnavailable
 
 _log = structlog.get_logger(__name__)
 
@@ -26,7 +26,7 @@ class Runnable(Protocol):
 async def keep_running(
     open_processor: Callable[[], AbstractAsyncContextManager[Runnable]], stop: asyncio.Event
 ) -> None:
-    """Run a processor until `stop` is set; after each loss of the bus, a new one.
+    """Run a processor until `stop` is set; after each loss of the bus or a venue, a new one.
 
     Parameters
     ----------
@@ -40,8 +40,8 @@ async def keep_running(
             async with open_processor() as processor:
                 await processor.run(stop)
                 return
-        except EnvironmentProblem as problem:
-            _log.warning("the bus is away; starting again", problem=problem.what)
+        except (EnvironmentProblem, VenueUnavailable) as problem:
+            _log.warning("what it stands on is away; starting again", problem=problem.what)
         await wait_before_retry(stop, attempt)
         attempt += 1
 

@@ -1,6 +1,6 @@
 """The gateway process: ``python -m trading.service``.
 
-Takes market data and decisions off the bus, runs the order path on the paper venue and records
+Takes market data and decisions off the bus, runs the order path on its venue and records
 everything before anyone hears of it. Starting is recovering: portfolio, open orders, pending
 experiences and the trading state come from the log "orders". While the log can't be written the
 process is not ready and nothing is traded.
@@ -14,6 +14,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
+from adapters.brokers.accounts import check_account, outside_broker
+from adapters.brokers.alpaca import AlpacaBroker
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
@@ -73,7 +75,7 @@ class GatewayService:
         self._processor: Processor | None = None
         self._switch = FileKillSwitch(settings.home)
         self._sessions = _sessions(settings)
-        self._venue = PaperVenue(settings.trading, self._sessions)
+        self._venue = outside_broker(settings) or PaperVenue(settings.trading, self._sessions)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve health and process until `stop` is set.
@@ -92,9 +94,15 @@ class GatewayService:
             home=settings.home,
             process=PROCESS,
         ):
-            await until_first_ends(
-                keep_running(self._open_processor, stop), self._keep_house(), self._watch_switch()
-            )
+            try:
+                await until_first_ends(
+                    keep_running(self._open_processor, stop),
+                    self._keep_house(),
+                    self._watch_switch(),
+                )
+            finally:
+                if isinstance(self._venue, AlpacaBroker):
+                    await self._venue.close()
 
     async def _watch_switch(self) -> None:
         """Obey the kill switch whatever the record and the bus are doing."""
@@ -127,6 +135,8 @@ class GatewayService:
     async def _open_processor(self) -> AsyncIterator[Processor]:
         """Yield a processor on fresh connections, with everything that it stands on."""
         settings, metrics = self._settings, self._metrics
+        if isinstance(self._venue, AlpacaBroker):
+            await check_account(self._venue, settings)
         bus = open_bus(settings, metrics, encode=sealing(settings, Producer.GATEWAY))
         ledger = open_ledger(settings)
         handler = GatewayHandler(

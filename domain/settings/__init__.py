@@ -17,6 +17,7 @@ from domain.settings.groups import (
 )
 from domain.settings.reading import as_environment, load_settings, setting_names
 from domain.settings.settings import PREFIX, Profile, Settings
+from domain.settings.venue import VenueSettings
 
 __all__ = [
     "PREFIX",
@@ -32,6 +33,7 @@ __all__ = [
     "TimeSeriesSettings",
     "TradingSettings",
     "TrainingSettings",
+    "VenueSettings",
     "as_environment",
     "load_settings",
     "setting_names",

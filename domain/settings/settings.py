@@ -22,6 +22,7 @@ from domain.settings.groups import (
     TradingSettings,
     TrainingSettings,
 )
+from domain.settings.venue import VenueSettings
 
 PREFIX = "QUORUM_"
 #: The Delta tables below the state folder can't be found again on such paths (delta-rs).
@@ -140,6 +141,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="What models learn from."
     )
+    venue: VenueSettings = Field(default=VenueSettings(), description="Where orders go.")
     quality: QualitySettings = Field(
         default=QualitySettings(), description="Limits of the data checks."
     )

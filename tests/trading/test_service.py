@@ -5,19 +5,24 @@ import os
 import signal
 import sys
 from contextlib import asynccontextmanager
+from datetime import timedelta
+from decimal import Decimal
 
 import httpx
 import pytest
 import redis
 
+from adapters.http_server import bind, http_server
 from adapters.ledger import open_ledger
 from adapters.processes.run_file import find_process
 from domain.errors import ConfigurationError
 from domain.messages import decode
+from domain.orders import ExecutionReport
 from domain.ports.ledger import Log
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
 from domain.voting import Action
+from tests.adapters.brokers.alpaca_server import KEY, SECRET, AlpacaServer
 from tests.sealing import open_bus_for_everyone
 from trading import service
 
@@ -141,3 +146,45 @@ def test_the_gateway_reads_every_partition():
 
 def test_before_it_runs_it_is_not_ready():
     assert len(service.GatewayService(Settings()).problems()) == 1
+
+
+async def test_the_running_gateway_waits_for_an_account_outside_and_then_trades_on_it(
+    make, platform, monkeypatch
+):
+    server = AlpacaServer()
+    server.clock = timedelta(days=1)  # a clock that is wrong: nothing may be sent
+    async with http_server(server.app, bind("127.0.0.1", 0)) as port:
+        for name, value in {
+            "NAME": "alpaca",
+            "URL": f"http://127.0.0.1:{port}",
+            "KEY": KEY,
+            "SECRET": SECRET,
+        }.items():
+            monkeypatch.setenv(f"QUORUM_VENUE__{name}", value)
+        bus = open_bus_for_everyone(platform)
+        bar = make.bar(0)
+        await bus.publish(Stream.MARKET, 0, bar)
+        await bus.publish(Stream.DECISIONS, 0, make.decision(bar))
+        process = await asyncio.create_subprocess_exec(sys.executable, "-m", "trading.service")
+        try:
+            while ("GET", "/v2/clock") not in server.asked:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            assert not server.orders
+            server.clock = timedelta()
+            await ready(platform, process)
+            while not server.orders:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            [order] = server.orders.values()
+            server.fill(order["client_order_id"], order["qty"], "101")
+            await bus.publish(Stream.MARKET, 0, make.bar(1))
+            await drained(bus, Stream.MARKET)
+            process.terminate()
+            assert await process.wait() == 0
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+            await bus.close()
+    events = [decode(data) for data in await recorded(platform)]
+    [fill] = [event for event in events if isinstance(event, ExecutionReport)]
+    assert (fill.quantity, fill.price) == (Decimal(order["qty"]), Decimal(101))

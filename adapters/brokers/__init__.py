@@ -1,0 +1,1 @@
+"""Venues outside this process: a stock broker and exchanges."""

@@ -1,0 +1,101 @@
+"""An account at a venue outside: opened by the settings, checked before anything is sent.
+
+A state folder belongs to one account for good: positions and orders on record are that account's,
+and reconciling them with another's would book what never happened.
+"""
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from adapters.brokers.alpaca import LIVE_URL, AlpacaBroker
+from adapters.files import write_atomically
+from domain.errors import ConfigurationError, EnvironmentProblem
+from domain.settings import Settings, VenueSettings
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_FILE = "venue.json"
+
+
+def outside_broker(settings: Settings) -> AlpacaBroker | None:
+    """Return the account that the settings name; None where orders are filled in this process.
+
+    Raises
+    ------
+    ConfigurationError
+        If keys are missing, or the address is not that of a paper account.
+    """
+    venue = settings.venue
+    if venue.name == "paper":
+        return None
+    if not venue.key.get_secret_value() or not venue.secret.get_secret_value():
+        raise ConfigurationError(
+            f"The venue {venue.name} has no keys.",
+            next_step="Set QUORUM_VENUE__KEY and QUORUM_VENUE__SECRET to those of a paper account.",
+        )
+    _demand_paper(venue)
+    return AlpacaBroker(
+        venue.key.get_secret_value(),
+        venue.secret.get_secret_value(),
+        venue.url,
+        timeout_seconds=venue.timeout_seconds,
+    )
+
+
+async def check_account(broker: AlpacaBroker, settings: Settings) -> None:
+    """See that the state folder is this account's and that the clocks agree.
+
+    Raises
+    ------
+    ConfigurationError
+        If the state folder is another account's.
+    EnvironmentProblem
+        If the clocks are too far apart.
+    domain.errors.VenueUnavailable
+        If the venue does not answer.
+    """
+    venue = settings.venue
+    account = {"venue": venue.name, "url": venue.url, "account": await broker.account()}
+    known = _known(settings.home / _FILE)
+    if known is None:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        write_atomically(settings.home / _FILE, json.dumps(account).encode())
+    elif known != account:
+        raise ConfigurationError(
+            f"The state folder {settings.home} belongs to the account {known.get('account')} at "
+            f"{known.get('venue')}, not to {account['account']}.",
+            next_step="Give each account a state folder of its own (QUORUM_HOME).",
+        )
+    offset = await broker.clock_offset()
+    if abs(offset) > venue.maximum_clock_offset_seconds:
+        raise EnvironmentProblem(
+            f"This machine's clock is {offset:+.1f} s off that of {venue.name}.",
+            kept="Nothing is sent: ages of prices and orders would be wrong.",
+            next_step="Set the clock by NTP; the gateway tries again by itself.",
+        )
+
+
+def _known(path: Path) -> dict[str, str] | None:
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise ConfigurationError(
+            f"{path} can't be read.",
+            next_step="Restore it from a backup; it says whose positions are on record here.",
+        ) from None
+
+
+def _demand_paper(venue: VenueSettings) -> None:
+    parts = urlsplit(venue.url)
+    if parts.hostname == urlsplit(LIVE_URL).hostname:
+        raise ConfigurationError(
+            "QUORUM_VENUE__URL is the address of accounts with real money.",
+            next_step="Use the paper address; trading real money is not offered yet.",
+        )
+    if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+        raise ConfigurationError(
+            "QUORUM_VENUE__URL would send the account's keys unencrypted.",
+            next_step="Begin it with https://.",
+        )

@@ -1,0 +1,52 @@
+"""Accounts at venues outside: which are opened, and what is checked first."""
+
+from datetime import timedelta
+
+import pytest
+
+from adapters.brokers.accounts import check_account, outside_broker
+from adapters.http_server import bind, http_server
+from domain.errors import ConfigurationError, EnvironmentProblem
+from domain.settings import Settings, VenueSettings
+from tests.adapters.brokers.alpaca_server import KEY, SECRET, AlpacaServer
+
+
+def settings_of(tmp_path, **venue):
+    named = {"name": "alpaca", "key": KEY, "secret": SECRET} | venue
+    return Settings(home=tmp_path, venue=VenueSettings(**named))
+
+
+def test_the_paper_venue_is_nobody_s_account(tmp_path):
+    assert outside_broker(Settings(home=tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"key": ""}, "no keys"),
+        ({"url": "https://api.alpaca.markets"}, "real money"),
+        ({"url": "http://paper-api.alpaca.markets"}, "unencrypted"),
+    ],
+)
+def test_what_may_not_be_opened_is_refused_without_showing_the_keys(tmp_path, changes, said):
+    with pytest.raises(ConfigurationError, match=said) as refused:
+        outside_broker(settings_of(tmp_path, **changes))
+    assert SECRET not in str(refused.value)
+
+
+async def test_a_state_folder_stays_with_its_account_and_waits_for_a_right_clock(tmp_path):
+    server = AlpacaServer()
+    async with http_server(server.app, bind("127.0.0.1", 0)) as port:
+        settings = settings_of(tmp_path, url=f"http://127.0.0.1:{port}")
+        broker = outside_broker(settings)
+        try:
+            await check_account(broker, settings)
+            await check_account(broker, settings)
+            server.clock = timedelta(seconds=30)
+            with pytest.raises(EnvironmentProblem, match=r"-(30|29)\.\d s off"):
+                await check_account(broker, settings)
+            server.account = "PA999"
+            with pytest.raises(ConfigurationError, match="PA123"):
+                await check_account(broker, settings)
+        finally:
+            await broker.close()
