@@ -162,10 +162,10 @@ class Processor:
             self._read(hold=True)
             await asyncio.sleep(0)
         await self._take_in(arrived)
-        if self._leaving is None or self._leaving[1].done():
-            due = self._work.is_due or not arrived.deliveries
-        else:
-            due = False  # more goes with it meanwhile
+        due = self._work.is_due or not arrived.deliveries
+        if self._leaving is not None and not self._leaving[1].done():
+            # More goes with it meanwhile; but while the record is away no deadline passes.
+            due = due and not self._recorder.available
         if due or self._work.is_full(self._limit):
             await self._finish()
 
