@@ -37,6 +37,7 @@ _log = structlog.get_logger(__name__)
 
 _ATTEMPTS_AT_A_FAULT = 3
 _HOLD_MS = 20
+_READS_A_TRANSACTION = 4  # while one is on its way
 
 
 class Processor:
@@ -45,7 +46,8 @@ class Processor:
     A transaction is worth its disk write only when it causes something: messages that cause
     nothing yet (a proposal before its votes) wait a moment for those that do, and commit with
     them. While a transaction is on its way the next messages are read and decoded and, where the
-    handler can go `ahead`, handled; transactions follow one another.
+    handler can go `ahead`, handled, until they are as many as one transaction takes in;
+    transactions follow one another.
 
     Parameters
     ----------
@@ -58,7 +60,7 @@ class Processor:
     last
         Streams that are handled only behind what stood on the others (see `Intake`).
     limit
-        Messages that are read at once; a transaction takes in at most about twice as many.
+        Messages from which on a transaction takes in no more; it may come to about twice as many.
     ahead
         Whether the handler handles a batch before it heard that the one before is committed.
         Where that one is refused, what was handled on top of it is handled again.
@@ -96,7 +98,7 @@ class Processor:
             consumer=f"{group}-{partition}",
             sources=sources,
             last=last,
-            limit=limit,
+            limit=max(1, limit // _READS_A_TRANSACTION) if ahead else limit,
             wait_ms=wait_ms,
         )
         self._reception = Reception(
@@ -155,8 +157,16 @@ class Processor:
         arrived = await self._next()
         if arrived.known:
             await self._bus.acknowledge(self._group, arrived.known)
+        if self._ahead and arrived.deliveries:
+            # Handling yields to nobody: what servers do meanwhile must be asked for before.
+            self._read(hold=True)
+            await asyncio.sleep(0)
         await self._take_in(arrived)
-        if self._work.is_due or len(self._work.deliveries) >= self._limit or not arrived.deliveries:
+        due = self._work.is_due or not arrived.deliveries
+        if self._leaving is not None and not self._leaving[1].done():
+            # More goes with it meanwhile; but while the record is away no deadline passes.
+            due = due and not self._recorder.available
+        if due or self._work.is_full(self._limit):
             await self._finish()
 
     async def _drain(self) -> None:
@@ -184,13 +194,16 @@ class Processor:
             await asyncio.wait({arriving, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if leaving.done():
                 await self._settle()
+                if self._work.is_due:
+                    return Work()
         arrived = await arriving
         self._arriving = None
         return arrived
 
-    def _read(self) -> asyncio.Task[Work]:
+    def _read(self, *, hold: bool = False) -> asyncio.Task[Work]:
         if self._arriving is None:
-            self._arriving = asyncio.create_task(self._reception.next(self._hold_ms))
+            wait_ms = _HOLD_MS if hold else self._hold_ms
+            self._arriving = asyncio.create_task(self._reception.next(wait_ms))
         return self._arriving
 
     @property

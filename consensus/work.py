@@ -41,6 +41,11 @@ class Work(Struct):
             e.events or e.outbox or e.dead_letters or e.snapshot is not None for e in self.effects
         )
 
+    def is_full(self, limit: int) -> bool:
+        """Whether it takes in no more: it is long, or ends with the state after all of it."""
+        ends = bool(self.effects) and self.effects[-1].snapshot is not None
+        return ends or len(self.deliveries) >= limit
+
     def add(self, arrived: "Work") -> None:
         """Take more in; the effects of handling it come later."""
         self.deliveries += arrived.deliveries

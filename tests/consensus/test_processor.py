@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 import pytest
+from msgspec.structs import replace
 
 from adapters.bus.memory import MemoryBus
 from adapters.ledger.memory import MemoryLedger
@@ -208,6 +209,47 @@ async def test_the_next_messages_are_handled_while_a_commit_is_on_its_way(bus):
         ["c"],
     ]
     assert await recorded(ledger) == await published(bus) == ["a", "b", "c"]
+
+
+async def test_a_commit_is_asked_for_before_what_follows_is_handled(bus, ledger):
+    handler, asked = Recording(), []
+    handler.before = lambda _: asked.append(len(ledger.commits))
+    await send(bus, "a", "b", "c")
+    async with processes.processing(bus, ledger, handler, ahead=True, limit=1):
+        await finished(bus)
+    assert handler.batches == [["a"], ["b"], ["c"]]
+    assert asked == [0, 1, 2]
+
+
+async def test_what_is_handled_while_a_commit_is_on_its_way_commits_together(bus):
+    ledger, handler = Holding(), Recording()
+    async with processes.processing(bus, ledger, handler, ahead=True, limit=4):
+        await send(bus, "a", "b", "c", "d", "e", "f")
+        await until(lambda: handler.batches == [["a"], ["b"], ["c"], ["d"], ["e"]])
+        ledger.free.set()
+        await finished(bus)
+    commits = [[e.message_id for e in c.events] for c in ledger.commits if c.events]
+    assert commits == [["a"], ["b", "c", "d", "e"], ["f"]]
+
+
+class Keeping(Recording):
+    """Keeps its state behind the second message."""
+
+    async def handle(self, batch):
+        effects = await super().handle(batch)
+        return replace(effects, snapshot=b"state") if len(self.batches) == 2 else effects
+
+
+async def test_a_snapshot_commits_with_what_it_includes_and_nothing_after_it(bus):
+    ledger, handler = Holding(), Keeping()
+    async with processes.processing(bus, ledger, handler, ahead=True, limit=4):
+        await send(bus, "a", "b", "c", "d")
+        await until(lambda: handler.batches == [["a"], ["b"]])
+        asyncio.get_running_loop().call_later(0.01, ledger.free.set)
+        await finished(bus)
+    [kept] = [c for c in ledger.commits if c.snapshot is not None]
+    assert [e.message_id for e in kept.events] == ["b"]
+    assert await recorded(ledger) == ["a", "b", "c", "d"]
 
 
 async def test_what_was_handled_on_top_of_a_refused_commit_is_handled_again(bus):
