@@ -19,6 +19,8 @@ from enum import StrEnum
 from functools import cached_property
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from domain.market import MarketData
 from domain.messages import Message
 from domain.money import EXACT, ZERO
@@ -207,12 +209,9 @@ def _change(before: Decimal, after: BacktestResult) -> Decimal:
     return EXACT.subtract(after.portfolio.equity, before)
 
 
-def _content(bars: Sequence[MarketData]) -> list[tuple[object, ...]]:
-    return [
-        (b.symbol, b.occurred_at, b.observed_at, b.open, b.high, b.low, b.price, b.volume, b.bid)
-        + (b.ask,)
-        for b in bars
-    ]
+def _content(bars: Sequence[MarketData]) -> list[MarketData]:
+    """Return what bars say of the market, without what an agent computed of them."""
+    return [replace(bar, technical_indicators={}) for bar in bars]
 
 
 def _changes(
@@ -221,8 +220,12 @@ def _changes(
     return [
         _difference(cause, before.get(bar), after.get(bar))
         for bar in dict.fromkeys((*before, *after))
-        if before.get(bar) != after.get(bar)
+        if _result(before.get(bar)) != _result(after.get(bar))
     ]
+
+
+def _result(trade: Trade | None) -> tuple[object, ...] | None:
+    return None if trade is None else trade.result
 
 
 def _difference(cause: Cause, before: Trade | None, after: Trade | None) -> Difference:

@@ -46,6 +46,11 @@ class Trade(NamedTuple):
     fills: tuple[Fill, ...]
 
     @property
+    def result(self) -> tuple[object, ...]:
+        """What has to be the same in two runs; a proposal's own instant is not part of it."""
+        return self.decided, self.orders, self.fills
+
+    @property
     def filled(self) -> Decimal:
         """Quantity filled, signed."""
         return _sum(fill.quantity for fill in self.fills)

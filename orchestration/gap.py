@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 
 import polars as pl
 
@@ -97,19 +98,20 @@ def measure_gap(settings: Settings, events: Sequence[Message]) -> Gap:
 
 def _frame(bars: Sequence[MarketData]) -> pl.DataFrame:
     """Return bars' messages as rows of the table BARS, with the numbers that agents read."""
+    columns: dict[str, list[Decimal | None]] = {
+        "open": [bar.open for bar in bars],
+        "high": [bar.high for bar in bars],
+        "low": [bar.low for bar in bars],
+        "close": [bar.price for bar in bars],
+        "volume": [bar.volume for bar in bars],
+    }
     return pl.DataFrame(
         {
             "symbol": [bar.symbol for bar in bars],
             "timestamp": [bar.observed_at for bar in bars],
             **{
-                name: [float(bar.price if value is None else value) for bar, value in zip(bars, values, strict=True)]
-                for name, values in {
-                    "open": [bar.open for bar in bars],
-                    "high": [bar.high for bar in bars],
-                    "low": [bar.low for bar in bars],
-                    "close": [bar.price for bar in bars],
-                    "volume": [bar.volume for bar in bars],
-                }.items()
+                n: [None if v is None else float(v) for v in values]
+                for n, values in columns.items()
             },
         },
         schema_overrides={"timestamp": pl.Datetime("us", "UTC")},

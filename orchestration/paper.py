@@ -153,10 +153,14 @@ async def _plane(
     running = [asyncio.create_task(processor.run(stop)) for processor in processors]
     while not all(processor.ready for processor in processors):
         await asyncio.sleep(_POLL_SECONDS)
+        for ended in (task for task in running if task.done()):
+            ended.result()
     try:
         async with asyncio.TaskGroup() as agents:
             tasks = [
-                task for agent in AgentId for task in await _agent(agents, agent, settings, bus, history)
+                task
+                for agent in AgentId
+                for task in await _agent(agents, agent, settings, bus, history)
             ]
             yield
             for task in tasks:
@@ -217,12 +221,10 @@ async def _agent(
         load(deployed.folder, agent_id)
 
     async def stays() -> None:
-        """A session keeps the model that it began with."""
+        """Keep the model that the session began with."""
 
     metrics = PrometheusMetrics()
-    source = LocalModelSource(
-        DeployedModels.of(settings), agent_id, trial=trial, metrics=metrics
-    )
+    source = LocalModelSource(DeployedModels.of(settings), agent_id, trial=trial, metrics=metrics)
     store = open_time_series(settings)
     agent = build_agent(agent_id, bus, source, metrics, EventClock(), settings, store)
     agent.warm_up(history)

@@ -157,7 +157,7 @@ class GatewayService:
 
 
 def sessions_of(settings: Settings) -> Sessions | None:
-    """Return the calendar of the venue: every year that a replay or this year's trading may need."""
+    """Return the venue's calendar: every year that a replay or this year's trading may need."""
     exchange = settings.trading.exchange
     if not exchange:
         return None
