@@ -36,6 +36,7 @@ BENCHMARKS = (
     "portfolio_optimizer",
     "allocation_walk_forward",
     "price_relatives",
+    "paper_gap",
     "monte_carlo",
     "indicators",
     "store_to_frame",

@@ -26,9 +26,11 @@ from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
 from domain.rules import Rules
+from domain.sessions import Sessions
 from domain.settings import TradingSettings
 from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
 from trading.gateway import Gateway
+from trading.order_context import Surroundings
 from trading.paper_venue import PaperVenue
 
 #: Makes a proposal of a bar and the portfolio after it, or None to leave things as they are.
@@ -115,6 +117,8 @@ class Backtest:
         Thresholds and deadlines of the consensus.
     agents
         Who votes.
+    sessions
+        The venue's calendar; None where it is always open.
     """
 
     def __init__(
@@ -127,13 +131,15 @@ class Backtest:
         settings: TradingSettings,
         rules: Rules,
         agents: Sequence[AgentId] = tuple(AgentId),
+        sessions: Sessions | None = None,
     ) -> None:
         self._propose = propose
         self._vote = vote
         self._agents = agents
         self._clock = clock
         self._engine = Engine(rules)
-        self._gateway = Gateway(PaperVenue(settings), clock, metrics, settings)
+        venue, around = PaperVenue(settings, sessions), Surroundings(sessions=sessions)
+        self._gateway = Gateway(venue, clock, metrics, settings, around)
         self._result = BacktestResult(self._gateway.portfolio)
 
     async def run(self, bars: Iterable[MarketData]) -> BacktestResult:
@@ -146,6 +152,15 @@ class Backtest:
             await self._on_bar(bar)
         if latest is not None:
             await self._pass_time(latest)
+        return self._result
+
+    async def execute(self, inputs: Iterable[MarketData | ConsensusResult]) -> BacktestResult:
+        """Return what the order path makes of bars and of decisions that were taken elsewhere."""
+        for message in inputs:
+            if isinstance(message, MarketData):
+                self._result.take(await self._gateway.on_market_data(message))
+            else:
+                await self._order(message)
         return self._result
 
     async def _on_bar(self, bar: MarketData) -> None:
@@ -167,6 +182,9 @@ class Backtest:
         """Give the engine a message and the order path what it decides."""
         for event in self._engine.apply(message):
             if isinstance(event, ConsensusResult):
-                self._result.decisions.append(event)
-                self._result.take(await self._gateway.on_decision(event))
-                self._result.take(await self._gateway.dispatch())
+                await self._order(event)
+
+    async def _order(self, decision: ConsensusResult) -> None:
+        self._result.decisions.append(decision)
+        self._result.take(await self._gateway.on_decision(decision))
+        self._result.take(await self._gateway.dispatch())

@@ -1,6 +1,6 @@
 """The whole platform with given models, on stored bars: live agents, engine and order path."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 import polars as pl
@@ -18,6 +18,7 @@ from domain.portfolio import Portfolio
 from domain.ports.clock import Clock
 from domain.ports.metrics import Metrics
 from domain.rules import Rules
+from domain.sessions import Sessions
 from domain.settings import ServingSettings, TradingSettings
 from domain.voting import AgentId, TradingProposal, Vote
 from evaluation.backtest import Backtest
@@ -31,6 +32,10 @@ class NamedModel(NamedTuple):
     data_version: str = ""
 
 
+def _always(_agent: AgentId, _proposal: TradingProposal) -> bool:
+    return True
+
+
 def backtest_of(
     models: Mapping[AgentId, NamedModel],
     view: MarketView,
@@ -41,6 +46,8 @@ def backtest_of(
     serving: ServingSettings,
     rules: Rules,
     headlines: Headlines | None = None,
+    sessions: Sessions | None = None,
+    votes_on: Callable[[AgentId, TradingProposal], bool] = _always,
 ) -> Backtest:
     """Return a backtest in which `models` propose and vote.
 
@@ -48,6 +55,10 @@ def backtest_of(
     ----------
     view
         Warmed up with all bars of the backtest: agents take of it what was known at each bar.
+    sessions
+        The venue's calendar; None where it is always open.
+    votes_on
+        Whether an agent votes on a proposal, or is silent.
     """
     analyst = models[AgentId.MARKET_ANALYST]
 
@@ -64,7 +75,9 @@ def backtest_of(
             headlines=headlines,
         )
 
-    def cast(agent: AgentId, proposal: TradingProposal) -> Vote:
+    def cast(agent: AgentId, proposal: TradingProposal) -> Vote | None:
+        if not votes_on(agent, proposal):
+            return None
         named = models[agent]
         return vote(
             named.model,
@@ -76,7 +89,15 @@ def backtest_of(
             serving=serving,
         )
 
-    return Backtest(propose_on, cast, clock=clock, metrics=metrics, settings=limits, rules=rules)
+    return Backtest(
+        propose_on,
+        cast,
+        clock=clock,
+        metrics=metrics,
+        settings=limits,
+        rules=rules,
+        sessions=sessions,
+    )
 
 
 def market_data(bars: pl.DataFrame) -> Iterator[MarketData]:

@@ -29,6 +29,8 @@ from evaluation import performance
 from evaluation.backtest import BacktestResult
 from evaluation.monte_carlo import Spread, bootstrap_paths, outcomes, spread
 from evaluation.platform_backtest import NamedModel, backtest_of, market_data
+from evaluation.trades import trade_hash
+from trading.service import sessions_of
 
 _YEAR = timedelta(days=365)
 #: Paths of the bootstrap, and the mean length of its blocks.
@@ -55,6 +57,7 @@ class BacktestReport:
     unseen: bool
     models: dict[AgentId, str]
     decision_log_hash: str
+    trade_hash: str
     figures: dict[str, float]
     other_paths: Spread | None
 
@@ -80,7 +83,7 @@ def run_backtest(
             "No bar is stored" + (f" before {end:%Y-%m-%d}." if end else "."),
             next_step="Ingest bars first (`quorum train`)" + (", or end later." if end else "."),
         )
-    champions = _champions(settings)
+    champions = champions_of(settings)
     learned_until = max(c.model.specification.trained_until for c in champions.values())
     last: datetime = stored["timestamp"].max()  # type: ignore[assignment] - a column of instants
     start = start or (learned_until if learned_until <= last else last - _YEAR)
@@ -104,6 +107,7 @@ def run_backtest(
         serving=settings.serving,
         rules=rules_from(settings),
         headlines=headlines,
+        sessions=sessions_of(settings),
     )
     result = asyncio.run(backtest.run(market_data(bars)))
     return BacktestReport(
@@ -114,12 +118,20 @@ def run_backtest(
         unseen=bool(bars["timestamp"].min() >= learned_until),  # type: ignore[operator]
         models={agent: champion.label for agent, champion in champions.items()},
         decision_log_hash=_log_hash(result.decisions, settings.partitions),
+        trade_hash=trade_hash(result.fills),
         figures=_figures(result, bars, float(settings.trading.starting_cash)),
         other_paths=_other_paths(result, settings.seed),
     )
 
 
-def _champions(settings: Settings) -> dict[AgentId, NamedModel]:
+def champions_of(settings: Settings) -> dict[AgentId, NamedModel]:
+    """Return who votes now on this machine.
+
+    Raises
+    ------
+    ModelRefused
+        If an agent has no champion.
+    """
     deployed = DeployedModels.of(settings)
     champions: dict[AgentId, NamedModel] = {}
     for agent in AgentId:

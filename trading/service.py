@@ -74,7 +74,7 @@ class GatewayService:
         self._metrics = PrometheusMetrics()
         self._processor: Processor | None = None
         self._switch = FileKillSwitch(settings.home)
-        self._sessions = _sessions(settings)
+        self._sessions = sessions_of(settings)
         self._venue = outside_broker(settings) or PaperVenue(settings.trading, self._sessions)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -166,7 +166,7 @@ class GatewayService:
             await bus.close()
 
 
-def _sessions(settings: Settings) -> Sessions | None:
+def sessions_of(settings: Settings) -> Sessions | None:
     """Return the venue's calendar: every year that a replay or this year's trading may need."""
     exchange = settings.trading.exchange
     if not exchange:

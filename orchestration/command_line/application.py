@@ -144,6 +144,7 @@ def register() -> None:
         keys,
         lineage,
         models,
+        paper,
         persons,
         platform,
         price_relatives,

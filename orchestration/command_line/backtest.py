@@ -38,7 +38,7 @@ def backtest(
     settings = load_settings(clock="event")
     from orchestration.backtest import run_backtest  # noqa: PLC0415 (keeps the command line quick)
 
-    found = run_backtest(settings, _day(start), _day(end))
+    found = run_backtest(settings, day_of(start), day_of(end))
     outcomes = [decision.outcome for decision in found.result.decisions]
     counts = {outcome.value: outcomes.count(outcome) for outcome in Outcome}
     if as_json:
@@ -51,6 +51,7 @@ def backtest(
                 "models": found.models,
                 "decisions": counts,
                 "decision_log_hash": found.decision_log_hash,
+                "trade_hash": found.trade_hash,
                 "fills": len(found.result.fills),
                 **found.figures,
                 "other_paths": None if found.other_paths is None else found.other_paths._asdict(),
@@ -68,6 +69,7 @@ def backtest(
             "models": ", ".join(found.models.values()),
             "decisions": ", ".join(f"{number} {name}" for name, number in counts.items()),
             "decision-log hash": found.decision_log_hash,
+            "trade hash": found.trade_hash,
             "fills": len(found.result.fills),
             **{name.replace("_", " "): f"{value:.4f}" for name, value in found.figures.items()},
             **_other_paths(found.other_paths),
@@ -87,5 +89,6 @@ def _other_paths(spread: "Spread | None") -> dict[str, str]:
     }
 
 
-def _day(day: datetime | None) -> datetime | None:
+def day_of(day: datetime | None) -> datetime | None:
+    """Return a day that was typed as its first instant (UTC)."""
     return None if day is None else day.replace(tzinfo=UTC)

@@ -136,3 +136,27 @@ def test_compounding_returns_rebuilds_equity(values):
     assert pf.simple_returns(equity) == pytest.approx(values, abs=1e-9)
     assert pf.total_return(values) == pytest.approx(equity[-1] - 1, rel=1e-9, abs=1e-9)
     assert -1 < pf.maximum_drawdown(equity) <= 0
+
+
+#: Of the returns below, made with empyrical-reloaded 0.7.1 and, where it has the measure,
+#: quantstats 0.0.86 (`cum_returns_final`, `annual_return`, `annual_volatility`, `sharpe_ratio`,
+#: `sharpe_ratio(risk_free=1e-4)`, `downside_risk(annualization=1)`, `sortino_ratio`,
+#: `max_drawdown`, `calmar_ratio`; `win_rate`).
+_PEERS = [
+    (pf.total_return, -0.33885990357569096),
+    (pf.annualised_return, -0.1882394859566877),
+    (pf.annualised_volatility, 0.1488858142055155),
+    (pf.annualised_sharpe_ratio, -1.3257918563519366),
+    (lambda r: pf.annualised_sharpe_ratio(r, 1e-4), -1.495049083002254),
+    (pf.downside_deviation, 0.007072734414779054),
+    (pf.sortino_ratio, -1.7580897687545642),
+    (lambda r: pf.maximum_drawdown([1.0, *np.cumprod(1 + r)]), -0.34183202901442794),
+    (pf.calmar_ratio, -0.55067831560261),
+    (pf.hit_rate, 0.47),
+]
+
+
+@pytest.mark.parametrize(("measure", "expected"), _PEERS)
+def test_measures_equal_an_independent_library(measure, expected):
+    returns = np.random.default_rng(7).normal(0.0005, 0.01, 500).round(6)
+    assert measure(returns) == pytest.approx(expected, rel=1e-12)

@@ -1,0 +1,116 @@
+"""`quorum paper` and `quorum gap`."""
+
+from datetime import datetime
+from typing import Annotated
+
+import typer
+
+from domain.orders import ExecutionReport
+from domain.settings import load_settings
+from domain.voting import ConsensusResult
+from orchestration.command_line.application import Json, app
+from orchestration.command_line.backtest import day_of
+from orchestration.command_line.printing import print_fields, print_json, print_table
+
+_SHOWN = 20
+
+
+@app.command(epilog="Example: quorum paper --start 2012-09-01 --name first")
+def paper(
+    *,
+    start: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="First day.", show_default="the last year"),
+    ] = None,
+    end: Annotated[
+        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day after the last.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the session is called.")] = "latest",
+    as_json: Json = False,
+) -> None:
+    """Trade stored bars on paper: a feed through the live objects, bus and record in memory.
+
+    Agents, engine, gateway and venue are the live ones, and every message takes the live way. The
+    record is kept below the state folder; `quorum gap` holds it against the backtest.
+    """
+    settings = load_settings(clock="event")
+    # What is heavy is imported here, so that the command line stays quick.
+    from evaluation.trades import trade_hash  # noqa: PLC0415
+    from orchestration.paper import keep, run_paper, stored_feed  # noqa: PLC0415
+
+    feed = stored_feed(settings, day_of(start), day_of(end))
+    events = run_paper(settings, feed)
+    path = keep(settings, name, events)
+    fills = [event for event in events if isinstance(event, ExecutionReport)]
+    told = {
+        "bars": feed.bars.height,
+        "decisions": sum(isinstance(event, ConsensusResult) for event in events),
+        "fills": len(fills),
+        "trade_hash": trade_hash(fills),
+        "record": str(path),
+    }
+    if as_json:
+        print_json(told)
+        return
+    print_fields({key.replace("_", " "): value for key, value in told.items()})
+
+
+@app.command(epilog="Example: quorum gap --session first")
+def gap(
+    *,
+    session: Annotated[
+        str,
+        typer.Option(help="Which paper session.", show_default="the platform's own record"),
+    ] = "",
+    as_json: Json = False,
+) -> None:
+    """Hold what was traded on paper against the backtest of the same days, and say why they differ.
+
+    Each difference is attributed by running the backtest again with one thing more as the session
+    had it: its data, its votes, its decisions, its fills. The exit code is 1 where a difference
+    remains that nothing explains.
+    """
+    settings = load_settings(clock="event")
+    from orchestration.gap import measure_gap, recorded  # noqa: PLC0415
+    from orchestration.paper import kept  # noqa: PLC0415
+
+    found = measure_gap(settings, kept(settings, session) if session else recorded(settings))
+    if as_json:
+        print_json(
+            {
+                **found._asdict(),
+                "differences": [difference._asdict() for difference in found.differences],
+                "counts": found.counts,
+                "unexplained": found.unexplained,
+            }
+        )
+    else:
+        print_fields(
+            {
+                "decisions": found.decisions,
+                "trades": found.trades,
+                "trade hash, backtest": found.backtest_hash,
+                "trade hash, paper": found.session_hash,
+                "difference of equity": f"{found.equity_difference} USD",
+                **{
+                    f"due to {cause}": f"{count} trades, {found.money[cause]} USD"
+                    for cause, count in found.counts.items()
+                },
+            }
+        )
+        if found.differences:
+            print_table(
+                f"The first {_SHOWN} differences",
+                ("proposed", "symbol", "cause", "backtest", "paper"),
+                [
+                    (
+                        f"{d.proposed_at:%Y-%m-%d %H:%M}",
+                        d.symbol,
+                        d.cause.value,
+                        *("none" if t is None else f"{t.decided[-1][0]} {t.filled}" for t in d[4:]),
+                    )
+                    for d in found.differences[:_SHOWN]
+                ],
+            )
+    if found.unexplained:
+        raise typer.Exit(1)
