@@ -7,6 +7,7 @@ from agents.assessment import Abstention, Assessment, Case
 from agents.calibration import LOGIT_PER_VOLATILITY, log_odds, odds_moved
 from agents.exposure import BASIS_POINTS, cost_bps
 from agents.indicators import SENTIMENT
+from agents.indicators.words import WORDS
 from agents.model import PLACES, Model
 from agents.scores import EVEN_CHANCE
 from agents.sentiment.reading import LEXICON
@@ -131,5 +132,5 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
 
 
 def described(drivers: list[tuple[str, float]]) -> str:
-    """Return drivers as words: ``driven by rsi_14 +0.031, return_5 -0.012``."""
-    return "driven by " + ", ".join(f"{name} {effect:+.3f}" for name, effect in drivers)
+    """Return drivers as words: ``driven by RSI +0.031, 5-day return -0.012``."""
+    return "driven by " + ", ".join(f"{WORDS[name]} {effect:+.3f}" for name, effect in drivers)
