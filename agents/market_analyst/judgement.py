@@ -123,7 +123,7 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
         measures={
             "expected_return": view.expected * view.volatility,
             "edge_after_costs": edge,
-            "chance_right": chance,
+            "chance_right": view.chance(case.direction),
             "horizon_volatility": view.volatility,
             **{f"driver_{name}": effect for name, effect in view.drivers},
         },
