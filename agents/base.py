@@ -12,7 +12,7 @@ from agents.learning.experience_buffer import ExperienceBuffer
 from agents.market_view import MarketView
 from agents.model import Model
 from agents.model_files import load
-from agents.realised import RealisedCalibration
+from agents.realised import RealisedByRegime
 from agents.voting import vote
 from domain.errors import ModelRefused
 from domain.experience import Experience
@@ -58,7 +58,7 @@ class BaseAgent(ABC):
         self.clock = clock
         self.settings = settings
         self.view = MarketView()
-        self.realised = RealisedCalibration(self.agent_id)
+        self.realised = RealisedByRegime(self.agent_id)
         self._experiences = ExperienceBuffer(store)
         self._models = models
         deployed = models.current(self.agent_id)
@@ -112,6 +112,7 @@ class BaseAgent(ABC):
         Where the bar doesn't come in time the vote is an abstention that says so.
         """
         self.clock.observe(proposal.occurred_at)
+        self.realised.proposed(proposal)
         self.adopt_current_model()
         at = await self._bar_time(proposal)
         if at is None:
@@ -139,17 +140,18 @@ class BaseAgent(ABC):
     async def update_experience(self, experience: Experience) -> None:
         """Take in a rewarded transition: for the table EXPERIENCES, and for the agent's record.
 
-        `write_experiences` writes it. The agent's confidence is held against what came.
+        `write_experiences` writes it. The agent's confidence is held against what came, in all and
+        in the regime that the proposal told.
         """
         self._experiences.add(experience)
-        if self.realised.add(experience):
+        for regime, realised in self.realised.add(experience).items():
             for metric, value in (
-                (Metric.REALISED_BRIER, self.realised.brier),
-                (Metric.REALISED_LOG_LOSS, self.realised.log_loss),
-                (Metric.REALISED_CALIBRATION_ERROR, self.realised.calibration_error),
-                (Metric.REALISED_HIT_RATE, self.realised.hit_rate),
+                (Metric.REALISED_BRIER, realised.brier),
+                (Metric.REALISED_LOG_LOSS, realised.log_loss),
+                (Metric.REALISED_CALIBRATION_ERROR, realised.calibration_error),
+                (Metric.REALISED_HIT_RATE, realised.hit_rate),
             ):
-                self.metrics.gauge(metric, value, agent=self.agent_id)
+                self.metrics.gauge(metric, value, agent=self.agent_id, regime=regime)
 
     async def write_experiences(self) -> str:
         """Write the experiences taken in since the last time; returns the table's version.

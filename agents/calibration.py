@@ -1,5 +1,6 @@
 """From a raw model output to a probability or a score, by knots that are stored with the model."""
 
+from math import exp
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,11 @@ def logistic(log_odds: Floats) -> Floats:
 def log_odds(chance: float) -> float:
     """Return the logarithm of chance : (1 - chance)."""
     return float(np.log(chance / (1.0 - chance)))
+
+
+def odds_moved(chance: float, by: float) -> float:
+    """Return the chance whose log odds are those of `chance` plus `by`."""
+    return 1.0 / (1.0 + exp(-(log_odds(chance) + by)))
 
 
 def fit_slope(

@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from agents.splits import split_steps
+
 Floats = NDArray[np.float64]
 Microseconds = NDArray[np.int64]
 
@@ -60,6 +62,15 @@ class PriceHistory(NamedTuple):
         """Return which bars can't be: a price that is no positive number, a negative volume."""
         prices = np.stack(self[1:5])
         return ~(np.isfinite(prices) & (prices > 0.0)).all(axis=0) | (self.volume < 0.0)
+
+    def split_steps(self) -> NDArray[np.bool_]:
+        """Return which bars open a split's ratio away from the last close (`agents.splits`)."""
+        return split_steps(self.open, self.high, self.low, self.close)
+
+    def since_split(self) -> "PriceHistory":
+        """Return the bars since the last split that the prices are not adjusted for."""
+        steps = np.flatnonzero(self.split_steps())
+        return self.last(self.length - int(steps[-1])) if len(steps) else self
 
     def usual_log_volume(self, days: int = 20) -> float:
         """Return the mean log volume of the newest `days` bars."""

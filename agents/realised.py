@@ -2,13 +2,20 @@
 
 from dataclasses import dataclass, field
 from math import log
+from typing import Final
 
+from agents.market_analyst.regime import name_in
 from agents.verdicts import proved_right
 from domain.experience import Experience
-from domain.voting import MILLION, AgentId
+from domain.voting import MILLION, AgentId, TradingProposal
 
 #: Confidences are compared with what came in this many bins of equal width.
 _BINS = 10
+#: All regimes together, and a proposal that told none or that this process has not seen.
+ALL: Final = "all"
+UNKNOWN: Final = "unknown"
+#: Proposals whose regime is remembered until their outcome is known; the oldest are forgotten.
+_REMEMBERED = 10_000
 
 
 @dataclass
@@ -68,3 +75,32 @@ class RealisedCalibration:
     def calibration_error(self) -> float:
         """Mean distance of confidence and share right over ten bins, by count."""
         return sum(map(abs, self._excess)) / self.verdicts if self.verdicts else 0.0
+
+
+class RealisedByRegime:
+    """Calibration of one agent in all, and in each regime as the proposals told it."""
+
+    def __init__(self, agent: AgentId) -> None:
+        self._agent = agent
+        self._by_regime = {ALL: RealisedCalibration(agent)}
+        self._told: dict[str, str] = {}
+
+    @property
+    def whole(self) -> RealisedCalibration:
+        """The counts over all regimes."""
+        return self._by_regime[ALL]
+
+    def proposed(self, proposal: TradingProposal) -> None:
+        """Remember the regime that a proposal tells."""
+        self._told[proposal.correlation_id] = name_in(proposal.rationale) or UNKNOWN
+        if len(self._told) > _REMEMBERED:
+            del self._told[next(iter(self._told))]
+
+    def add(self, experience: Experience) -> dict[str, RealisedCalibration]:
+        """Count an experience; returns the counts that it changed, by regime."""
+        regime = self._told.pop(experience.correlation_id, UNKNOWN)
+        if not self.whole.add(experience):
+            return {}
+        own = self._by_regime.setdefault(regime, RealisedCalibration(self._agent))
+        own.add(experience)
+        return {ALL: self.whole, regime: own}

@@ -4,10 +4,14 @@ Every agent measures its support for a proposal in its own unit and knows the ch
 executing proves right (`agents.verdicts` says what that is). 75 stands where that chance is one
 half, so score and confidence can't contradict each other: the side of 75 is the verdict, the
 confidence its probability. Above, the strongest twentieth of the support seen in training gets
-`HIGHEST`: four agents who all accept lie within the rule's allowed spread. Below, the score falls
-faster, so that an objection is heard among three who accept: at its firmest it rejects the
-proposal where the others accept moderately (65 and three times 78 have a variance of 32), and
-sends it to a person where they accept warmly (three times 80: 42).
+`HIGHEST` from the Market Analyst, the one agent that forecasts what a trade earns. The others'
+support foretells no gain: that there is room in the limits, or that a trade is cheap, speaks
+against nothing, and gets `NO_OBJECTION` at most. Otherwise the weight of the surest, who see the
+least of the reward, would carry every proposal over any objection.
+
+Below, the score falls faster, so that an objection is heard: the firmest rejects the proposal
+where the others have none (65 and three times 77 have a variance of 27), and sends it to a
+person where the Analyst is all for it (65, 77, 77 and 84: 47). Two firm ones reject it (36).
 """
 
 import numpy as np
@@ -17,11 +21,12 @@ from agents.price_history import Floats
 from domain.voting import ACCEPTANCE
 
 HIGHEST = 84
+NO_OBJECTION = 77
 LOWEST = 65
 #: Chance from which on the agent accepts.
 EVEN_CHANCE = 0.5
 #: An objection reaches `LOWEST` at this share of the distance at which consent reaches `HIGHEST`.
-_OBJECTION_REACH = 0.5
+_OBJECTION_REACH = 0.25
 
 
 def even_support(chance: Knots) -> float:
@@ -36,20 +41,20 @@ def even_support(chance: Knots) -> float:
     return float(x[after - 1] + share * (x[after] - x[after - 1]))
 
 
-def score_knots(supports: Floats, acceptance: float) -> Knots:
+def score_knots(supports: Floats, acceptance: float, *, highest: int) -> Knots:
     """Return support → score through (acceptance, 75).
 
     Parameters
     ----------
     supports
-        The supports of training's trial proposals; their 95th percentile gets the highest score.
+        Supports of the tuning days; their 95th percentile gets the score `highest`.
     """
     reach = max(float(np.quantile(supports, 0.95)) - acceptance, 1e-3)
     return knots(
         [
             (acceptance - _OBJECTION_REACH * reach, LOWEST),
             (acceptance, ACCEPTANCE),
-            (acceptance + reach, HIGHEST),
+            (acceptance + reach, highest),
         ]
     )
 

@@ -6,7 +6,8 @@ is the calibrated probability of just that. "Right" is the agent's own question:
 =================== ==================================================================
 agent               executing proved right where
 =================== ==================================================================
-market_analyst      the reward is positive: the direction earned after costs
+market_analyst      the reward is above its bound: the direction earned after costs what
+                    a trade must earn to be worth its risk (its hurdle)
 portfolio_optimizer the reward is above its bound: what the trade earned, plus what it
                     was worth in diversification, is positive
 risk_manager        the symbol's volatility over the horizon stayed within its bound:

@@ -104,8 +104,7 @@ def compared(
 def _losses(agent: AgentId, cast: Sequence[Vote], rewards: "np.ndarray") -> "np.ndarray":
     accepts = np.array([v.score >= _ACCEPTANCE and not v.veto for v in cast], dtype=bool)
     if agent is AgentId.MARKET_ANALYST:
-        confidence = np.array([v.confidence for v in cast])
-        return squared_error(
-            np.where(accepts, confidence, 1.0 - confidence), (rewards > 0).astype(float)
-        )
+        # Each model has a hurdle of its own; that a trade earns anything is asked of both.
+        chances = np.array([float(v.risk_assessment["chance_right"]) for v in cast])
+        return squared_error(chances, (rewards > 0).astype(float))
     return -np.where(accepts, rewards, 0.0)

@@ -143,25 +143,25 @@ class Metric(Enum):
         "quorum_agent_realised_brier_score",
         "gauge",
         "Brier score of an agent's confidence against realised outcomes since its start.",
-        ("agent",),
+        ("agent", "regime"),
     )
     REALISED_LOG_LOSS = MetricSpec(
         "quorum_agent_realised_log_loss",
         "gauge",
         "Log loss of an agent's confidence against realised outcomes since its start, in nats.",
-        ("agent",),
+        ("agent", "regime"),
     )
     REALISED_CALIBRATION_ERROR = MetricSpec(
         "quorum_agent_realised_calibration_error",
         "gauge",
         "Expected calibration error (ten bins) of an agent's confidence since its start.",
-        ("agent",),
+        ("agent", "regime"),
     )
     REALISED_HIT_RATE = MetricSpec(
         "quorum_agent_realised_hit_rate",
         "gauge",
         "Share of an agent's verdicts that proved right since its start.",
-        ("agent",),
+        ("agent", "regime"),
     )
     INPUT_DRIFT = MetricSpec(
         "quorum_agent_drift_score",

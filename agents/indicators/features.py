@@ -248,7 +248,8 @@ def compute(bars: PriceHistory, news: News = NO_NEWS, *, newest: int | None = No
     newest
         How many of the last bars to tell of, at least one; None is all of them.
 
-    Bars within `WINDOW` of one that can't be have no features.
+    Bars within `WINDOW` of one that can't be, or of a split that prices are not adjusted for, have
+    no features.
     """
     told = bars.length if newest is None else min(newest, bars.length)
     columns: list[Floats] = []
@@ -266,14 +267,25 @@ def compute(bars: PriceHistory, news: News = NO_NEWS, *, newest: int | None = No
 
 
 def _near_impossible(bars: PriceHistory) -> NDArray[np.bool_]:
-    """Return whether a bar that can't be lies among the `WINDOW` bars up to each.
+    """Return whether a bar that can't be, or a split, lies among the `WINDOW` bars up to each.
 
-    Then nothing is known, whichever column is wrong: no agent shall vote on half a bar.
+    Then nothing is known, whichever column is wrong: no agent shall vote on half a bar, or on
+    prices of two scales.
     """
-    if bars.can_be:
-        return np.zeros(bars.length, np.bool_)
-    lately = np.concatenate([np.zeros(WINDOW, np.int64), np.cumsum(bars.impossible())])
-    return lately[WINDOW:] > lately[:-WINDOW]
+    steps = bars.split_steps()
+    near = np.zeros(bars.length, np.bool_)
+    if steps.any():
+        # A step takes two bars: both are among them.
+        near |= _lately(steps, WINDOW - 1)
+    if not bars.can_be:
+        near |= _lately(bars.impossible(), WINDOW)
+    return near
+
+
+def _lately(marks: NDArray[np.bool_], bars: int) -> NDArray[np.bool_]:
+    """Return whether one of the newest `bars` bars up to each is marked."""
+    counted = np.concatenate([np.zeros(bars, np.int64), np.cumsum(marks)])
+    return counted[bars:] > counted[:-bars]
 
 
 def compute_latest(bars: PriceHistory, news: News = NO_NEWS) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -164,6 +165,21 @@ def split(rows: Panel) -> Slices:
         tuning=between(tuning_start, validation_start),
         validation=between(validation_start, len(days)),
     )
+
+
+def purged_slices(times: Microseconds, count: int) -> list[NDArray[np.bool_]]:
+    """Cut rows by time into `count` slices of equally many days; returns the rows of each.
+
+    The last `HORIZON_DAYS` days of each but the last are left out: no label reaches the next one.
+    """
+    days = np.unique(times)
+    edges = [round(place * len(days) / count) for place in range(count + 1)]
+    lasts = [days[max(first, after - HORIZON_DAYS - 1)] for first, after in pairwise(edges)]
+    lasts[-1] = days[-1]
+    return [
+        (times >= days[first]) & (times <= last)
+        for first, last in zip(edges[:-1], lasts, strict=True)
+    ]
 
 
 def first_instant(rows: Panel) -> datetime:

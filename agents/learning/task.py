@@ -18,7 +18,7 @@ from agents.market_analyst.patterns.track_record import TrackRecord
 from agents.model import OUTPUTS, Epoch, Model, Specification
 from agents.network import PolicyNetwork
 from agents.price_history import Floats, PriceHistory
-from agents.scores import even_support, score_knots
+from agents.scores import NO_OBJECTION, even_support, score_knots
 from domain.errors import DataQualityError
 from domain.settings import TradingSettings
 from domain.voting import AgentId
@@ -164,7 +164,7 @@ def verdicts(judgements: list[Assessment | Abstention]) -> Verdicts:
 
 def score_from(supports: Floats, chance: Knots) -> Knots:
     """Return support → score: 75 where the chance that executing proves right is one half."""
-    return score_knots(supports, even_support(chance))
+    return score_knots(supports, even_support(chance), highest=NO_OBJECTION)
 
 
 def judged(trials: Trials, assess: Callable[[Trial], Assessment | Abstention]) -> Verdicts:

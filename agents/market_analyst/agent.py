@@ -6,6 +6,7 @@ from datetime import datetime
 import polars as pl
 
 from agents.base import BaseAgent
+from agents.indicators import WINDOW
 from agents.market_analyst.patterns.saying import DetectedPattern, detect
 from agents.market_analyst.proposing import propose
 from agents.market_analyst.regime import Regime, assess_regime
@@ -115,9 +116,9 @@ class MarketAnalyst(BaseAgent):
         Raises
         ------
         InvalidValue
-            If no bar of the symbol is known by then.
+            If no bar of the symbol is known by then, or prices are not adjusted for a split.
         """
-        self._history(symbol, at)
+        _check_one_scale(self._history(symbol, at).last(WINDOW), symbol)
         return analyse(self.view, symbol, at)
 
     async def analyze_sentiment(self, symbol: str, at: datetime) -> SymbolSentiment:
@@ -141,7 +142,8 @@ class MarketAnalyst(BaseAgent):
         Raises
         ------
         InvalidValue
-            If no bar of the symbol is known by then, or one of them can't be.
+            If no bar of the symbol is known by then, one of them can't be, or prices are not
+            adjusted for a split.
         """
         specification = self.model.specification
         history = self._history(symbol, at)
@@ -151,12 +153,14 @@ class MarketAnalyst(BaseAgent):
                 "volume.",
                 next_step="Quarantine such bars where they are ingested.",
             )
+        _check_one_scale(history.last(WINDOW), symbol)
         return detect(history, specification.patterns, specification.horizon_days)
 
     async def assess_market_regime(self, symbol: str, at: datetime) -> Regime | None:
         """Return the regime as of `at`, from the past alone.
 
-        None where less than a year lies before the newest bar's, or prices do not move.
+        None where less than a year lies before the newest bar's, prices do not move, or they are
+        not adjusted for a split since.
 
         Raises
         ------
@@ -173,3 +177,11 @@ class MarketAnalyst(BaseAgent):
                 next_step="Ask for a later instant, or warm the view up with its history.",
             )
         return history
+
+
+def _check_one_scale(history: PriceHistory, symbol: str) -> None:
+    if history.split_steps().any():
+        raise InvalidValue(
+            f"Prices of {symbol} are not adjusted for a split.",
+            next_step="Adjust or quarantine the bars before it where they are ingested.",
+        )

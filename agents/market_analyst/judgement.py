@@ -4,15 +4,18 @@ from math import exp, sqrt
 from typing import NamedTuple
 
 from agents.assessment import Abstention, Assessment, Case
-from agents.calibration import LOGIT_PER_VOLATILITY, log_odds
+from agents.calibration import LOGIT_PER_VOLATILITY, log_odds, odds_moved
 from agents.exposure import BASIS_POINTS, cost_bps
 from agents.indicators import SENTIMENT
+from agents.indicators.words import WORDS
 from agents.model import PLACES, Model
 from agents.scores import EVEN_CHANCE
 from agents.sentiment.reading import LEXICON
 from domain.settings import TradingSettings
 
 EXPECTED_RETURN, DIRECTION = 0, 1
+#: The model's constant that says what a trade must promise, in volatilities of the horizon.
+HURDLE = "hurdle"
 
 
 class Outlook(NamedTuple):
@@ -94,7 +97,11 @@ def lean_of(model: Model, features: dict[str, float]) -> float | None:
 
 
 def assess(model: Model, case: Case) -> Assessment | Abstention:
-    """Judge a proposal by the chance that its direction earns after costs."""
+    """Judge a proposal by the chance that its direction earns the hurdle after costs.
+
+    A trade that earns less than the hurdle would make what is traded worse by its Sharpe ratio
+    (`training.hurdle_of`). Models without one ask whether the trade earns anything.
+    """
     proposal = case.proposal
     features = case.features(proposal.symbol)
     if features is None:
@@ -102,25 +109,28 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
     view = outlook(model, features, float(proposal.reference_price), case.limits)
     if view is None:
         return Abstention(f"history of {proposal.symbol} is too short for the features")
-    edge, chance = view.edge(case.direction), view.chance(case.direction)
+    edge, hurdle = view.edge(case.direction), model.specification.constants.get(HURDLE, 0.0)
+    chance = odds_moved(view.chance(case.direction), -LOGIT_PER_VOLATILITY * hurdle)
+    least = hurdle * view.volatility
     return Assessment(
         support=round(chance - EVEN_CHANCE, PLACES),
         chance=chance,
         rationale=(
-            f"{proposal.action} earns after costs with {chance:.1%} "
-            f"({edge:+.3f} volatilities expected); {described(view.drivers)}; "
+            f"{proposal.action} earns {least * BASIS_POINTS:.0f} bps or more after costs with "
+            f"{chance:.1%} ({edge:+.3f} volatilities expected); {described(view.drivers)}; "
             f"news tone {features[SENTIMENT]:+.2f} by the {LEXICON.name}."
         ),
         measures={
             "expected_return": view.expected * view.volatility,
             "edge_after_costs": edge,
-            "chance_right": chance,
+            "chance_right": view.chance(case.direction),
             "horizon_volatility": view.volatility,
             **{f"driver_{name}": effect for name, effect in view.drivers},
         },
+        bound=least,
     )
 
 
 def described(drivers: list[tuple[str, float]]) -> str:
-    """Return drivers as words: ``driven by rsi_14 +0.031, return_5 -0.012``."""
-    return "driven by " + ", ".join(f"{name} {effect:+.3f}" for name, effect in drivers)
+    """Return drivers as words: ``driven by RSI +0.031, 5-day return -0.012``."""
+    return "driven by " + ", ".join(f"{WORDS[name]} {effect:+.3f}" for name, effect in drivers)

@@ -104,7 +104,8 @@ class States(NamedTuple):
 def assess_regime(history: PriceHistory) -> Regime | None:
     """Return the regime as of the newest bar.
 
-    None where fewer than 253 bars lie before the newest bar's year, or prices do not move.
+    None where fewer than 253 bars lie before the newest bar's year, or prices do not move. Bars
+    before a split that prices are not adjusted for are left out.
 
     Raises
     ------
@@ -113,7 +114,9 @@ def assess_regime(history: PriceHistory) -> Regime | None:
     """
     if history.length <= FEWEST_BARS:
         return None
-    bars = history.last(MOST_BARS + _BARS_A_YEAR)
+    bars = history.last(MOST_BARS + _BARS_A_YEAR).since_split()
+    if bars.length <= FEWEST_BARS:
+        return None
     days = observations(bars)
     past = int(np.searchsorted(bars.times[1:], _start_of_year(bars.times[-1:]))[0])
     states = fit_states(days[max(0, past - MOST_BARS) : past])

@@ -21,14 +21,14 @@ from agents.calibration import (
 from agents.indicators import FEATURE_NAMES
 from agents.learning.experiences import rewarded_states
 from agents.learning.loop import LearningSettings, Samples, fit
-from agents.learning.samples import HORIZON_DAYS, Panel
+from agents.learning.samples import HORIZON_DAYS, Panel, purged_slices
 from agents.learning.task import Lesson, Skill, draft
-from agents.market_analyst.judgement import DIRECTION, EXPECTED_RETURN, entry_cost
+from agents.market_analyst.judgement import DIRECTION, EXPECTED_RETURN, HURDLE, entry_cost
 from agents.market_analyst.patterns.measurement import measure
 from agents.model import Epoch, Model
 from agents.network import PolicyNetwork, tensor_of
 from agents.price_history import Floats
-from agents.scores import EVEN_CHANCE, score_knots
+from agents.scores import EVEN_CHANCE, HIGHEST, score_knots
 from domain.settings import TradingSettings
 from domain.voting import AgentId
 
@@ -53,6 +53,8 @@ _USUAL_PRICE = 50.0
 _INDEPENDENT_SHARE = 1.0 / 12.0
 #: Least slope that calibration may give the chances: it never inverts the model.
 _LEAST_SLOPE = 0.25
+#: Thresholds are fitted on this many slices of the tuning days; the median is taken.
+THRESHOLDS = 5
 #: The chances are taken to lean at least this far in general: half a percent.
 _LEAST_LEAN = 0.005
 
@@ -124,7 +126,13 @@ def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
     up, down = rising.around(center), falling.around(-center)
     everything = np.concatenate([raw, lately])
     chances = np.interp(everything, up.x, up.y), np.interp(-everything, down.x, down.y)
-    supports: Floats = np.maximum(*chances) - EVEN_CHANCE
+    odds: Floats = np.log(np.maximum(*chances) / (1.0 - np.maximum(*chances)))
+    promised = odds / LOGIT_PER_VOLATILITY
+    hurdles = [
+        hurdle_of(promised[len(raw) :][rows]) for rows in purged_slices(tuning.times, THRESHOLDS)
+    ]
+    hurdle = round(float(np.median(hurdles)), 6)
+    supports = logistic(odds - LOGIT_PER_VOLATILITY * hurdle) - EVEN_CHANCE
     lean = float(((chances[0] - chances[1]) / 2.0).std())
     return draft(
         AgentId.MARKET_ANALYST,
@@ -137,10 +145,33 @@ def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
             "usual_expectation": round(
                 log_odds(EVEN_CHANCE + max(lean, _LEAST_LEAN)) / LOGIT_PER_VOLATILITY, 6
             ),
+            HURDLE: hurdle,
+            f"least_{HURDLE}": round(min(hurdles), 6),
+            f"largest_{HURDLE}": round(max(hurdles), 6),
         },
-        score=score_knots(supports, 0.0),
+        score=score_knots(supports, 0.0, highest=HIGHEST),
         patterns=measure(lesson.histories.values(), HORIZON_DAYS),
     )
+
+
+def hurdle_of(promised: Floats) -> float:
+    """Return what a trade must promise so that taking it makes the Sharpe ratio larger.
+
+    Of trades of like size and risk that are taken side by side, the Sharpe ratio is largest where
+    those are taken that promise at least half of the mean of those taken: with sum S of n, one
+    that promises m raises S / sqrt(n) where (S + m) / sqrt(n + 1) is larger, so m > S / 2n.
+
+    Parameters
+    ----------
+    promised
+        Expected gains after costs, in volatilities; those that promise a loss are left out.
+    """
+    gains = np.sort(promised[promised > 0.0])[::-1]
+    if not len(gains):
+        return 0.0
+    halves = gains.cumsum() / np.arange(1, len(gains) + 1) / 2.0
+    taken = int((gains >= halves).argmin()) or len(gains)
+    return float(halves[taken - 1])
 
 
 def _directions(network: PolicyNetwork, rows: Panel) -> Floats:

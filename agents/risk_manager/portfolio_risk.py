@@ -90,6 +90,10 @@ def forecast_volatilities(model: Model, case: Case, symbols: list[str]) -> dict[
     }
 
 
+#: A day's return beyond which a split is looked for; the smallest, 3 for 2, takes a third away.
+_UNUSUAL = 0.25
+
+
 def risk_inputs(model: Model, case: Case, weights: Mapping[str, float]) -> RiskInputs | Abstention:
     """Return what risk is measured from for the symbols of `weights` and the proposal's."""
     symbols = sorted({*weights, case.proposal.symbol})
@@ -102,10 +106,9 @@ def risk_inputs(model: Model, case: Case, weights: Mapping[str, float]) -> RiskI
     times, returns = case.view.dated_returns(symbols, case.at, DAYS)
     if len(returns) < FEWEST_DAYS:
         return Abstention(f"only {len(returns)} common days of returns, {FEWEST_DAYS} needed")
-    if not np.isfinite(returns).all():
-        return Abstention("a past return is not finite")
-    if not returns[:, symbols.index(case.proposal.symbol)].any():
-        return Abstention(f"the price of {case.proposal.symbol} never moved")
+    unusable = _unusable(case, symbols, returns)
+    if unusable:
+        return Abstention(unusable)
     filtered = filter_returns(returns)
     tomorrow = np.array([forecasts[symbol] for symbol in symbols])
     expected = _past_forecasts(model, case, symbols, times, filtered.expected)
@@ -124,6 +127,19 @@ def risk_inputs(model: Model, case: Case, weights: Mapping[str, float]) -> RiskI
         daily_values={symbol: _daily_value(case, symbol) for symbol in symbols},
         betas=_betas(case, symbols),
     )
+
+
+def _unusable(case: Case, symbols: list[str], returns: Floats) -> str:
+    """Return why no risk can be measured from these returns; empty where it can."""
+    if not np.isfinite(returns).all():
+        return "a past return is not finite"
+    if max(-returns.min(), returns.max()) > _UNUSUAL:
+        for symbol in symbols:
+            if case.view.history(symbol, case.at, inclusive=False).last(DAYS).split_steps().any():
+                return f"prices of {symbol} are not adjusted for a split"
+    if not returns[:, symbols.index(case.proposal.symbol)].any():
+        return f"the price of {case.proposal.symbol} never moved"
+    return ""
 
 
 def _past_forecasts(

@@ -2,12 +2,8 @@
 
 import polars as pl
 
-#: Ratios of splits, old shares to new ones; their inverses are reverse splits.
-RATIOS = (1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 10.0, 15.0, 20.0, 25.0, 30.0, 50.0, 100.0)
-#: How far an overnight step may be from a ratio, and how far a split day's prices range (logs).
-#: Of 33 real splits by a ratio (2005 – 2021) the farthest step is .024 off and the widest day
-#: ranges .054; of the 34 other nights that moved a price by a fifth none fits both.
-_STEP, _RANGE = 0.03, 0.10
+from agents.splits import RANGE, RATIOS, STEP
+
 #: How far a change of the adjustment factor may be from a ratio (log).
 _FACTOR = 0.005
 
@@ -25,8 +21,8 @@ def unadjusted_splits(bars: pl.DataFrame, *, time: str = "timestamp") -> pl.Data
     """
     before = pl.col("close").shift(1).over("symbol", order_by=time)
     step = (before / pl.col("open")).log()
-    calm = (pl.col("high") / pl.col("low")).log().is_between(0, _RANGE, closed="right")
-    ratio = _nearest(step, _STEP)
+    calm = (pl.col("high") / pl.col("low")).log().is_between(0, RANGE, closed="right")
+    ratio = _nearest(step, STEP)
     return (
         bars.with_columns(ratio=pl.when(calm).then(ratio))
         .filter(pl.col("ratio").is_not_null())

@@ -182,8 +182,9 @@ async def test_a_bar_that_does_not_come_is_an_abstention(build, bars, until, pro
 @pytest.mark.parametrize("agent_id", AgentId)
 async def test_a_market_gone_wild_shows_in_the_drift_metric(agent_id, build, world, counts):
     scores = []
-    for times in (1.0, 0.1):
-        # The last day's prices as they are, or at a tenth, as a broken source would quote them.
+    for times in (1.0, 0.12):
+        # The last day's prices as they are, or at a fraction that is no split's, as a broken
+        # source would quote them.
         agent = build(agent_id, world.bars.filter(pl.col("timestamp") < world.until))
         for symbol in ("AAA", "BBB", "CCC"):
             bar = world.bar_of(symbol, world.until)

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from agents.assessment import Case
+from agents.indicators import FEATURE_NAMES
+from agents.indicators.words import WORDS
 from agents.learning.training import train
 from agents.model import OUTPUTS
 from agents.voting import judge
@@ -34,7 +36,7 @@ def test_a_learned_forecast_is_attributed_in_words_and_numbers(agent, world, vie
     name, output = LEARNED[agent]
     told = re.search(rf"The learned {name} is driven by (.*)\.$", found.rationale).group(1)
     drivers = {key: value for key, value in found.measures.items() if key.startswith("driver_")}
-    assert told == ", ".join(f"{key[7:]} {value:+.3f}" for key, value in drivers.items())
+    assert told == ", ".join(f"{WORDS[key[7:]]} {value:+.3f}" for key, value in drivers.items())
     assert len(drivers) == 3
     # By finite differences: the largest driver's effect is its gradient times its distance.
     inputs = model.inputs_of(Case(view, proposal, world.until, world.limits).features("AAA"))
@@ -61,3 +63,9 @@ def test_the_analyst_tells_what_drives_its_odds(classics, world, judged):
     found = judged(classics[AgentId.MARKET_ANALYST].model, world.proposal_of())
     assert "driven by" in found.rationale
     assert sum(name.startswith("driver_") for name in found.measures) == 3
+
+
+def test_every_feature_has_words_of_its_own_that_are_no_column_name():
+    assert set(WORDS) == set(FEATURE_NAMES)
+    assert len(set(WORDS.values())) == len(WORDS)
+    assert not any("_" in words for words in WORDS.values())

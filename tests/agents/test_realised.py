@@ -1,9 +1,11 @@
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 
+import msgspec
 import pytest
 
-from agents.realised import RealisedCalibration
+from agents.realised import ALL, UNKNOWN, RealisedByRegime, RealisedCalibration
 from domain.experience import Experience
 from domain.voting import Action, AgentId, Outcome
 from evaluation import calibration
@@ -65,3 +67,21 @@ def test_losses_are_those_that_the_report_computes():
     assert realised.calibration_error == pytest.approx(
         calibration.expected_calibration_error(said, came)
     )
+
+
+def test_each_regime_has_its_own_counts_and_the_whole_has_all():
+    realised = RealisedByRegime(AgentId.MARKET_ANALYST)
+    for bar, told in (("b1", "calm regime (97%"), ("b2", "turbulent regime (80%"), ("b3", "")):
+        realised.proposed(SimpleNamespace(correlation_id=bar, rationale=told))
+    lives = [("b1", "0.01"), ("b2", "-0.01"), ("b3", "0.01"), ("b4", "0.01")]
+    changed = [
+        realised.add(msgspec.structs.replace(lived(n, reward=reward), correlation_id=bar))
+        for n, (bar, reward) in enumerate(lives)
+    ]
+    assert [set(each) for each in changed] == [
+        {ALL, "calm"}, {ALL, "turbulent"}, {ALL, UNKNOWN}, {ALL, UNKNOWN}
+    ]  # fmt: skip
+    assert [each["calm"].hit_rate for each in changed[:1]] == [1.0]
+    assert changed[1]["turbulent"].brier == pytest.approx(0.64)
+    assert (changed[3][UNKNOWN].verdicts, realised.whole.verdicts) == (2, 4)
+    assert realised.add(lived(0)) == {}

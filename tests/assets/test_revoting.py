@@ -8,7 +8,7 @@ import pytest
 from assets.revoting import compared, lived_proposals
 from domain.experience import Experience
 from domain.identity import derive_id
-from domain.voting import Action, AgentId, ConsensusResult, Outcome, Thresholds
+from domain.voting import MILLION, Action, AgentId, ConsensusResult, Outcome, Thresholds
 from tests.builders import at, proposal, vote
 
 DAY = 86_400
@@ -64,9 +64,15 @@ LIVED = lived_proposals(
 
 def cast(sure: int, agent: AgentId, *, foresight: bool) -> list:
     """Return votes of an agent that accepts all proposals, or just those that will pay."""
+    accepted = [not foresight or r[0] != "-" for r in REWARDS]
     return [
-        vote(f"p{i}", agent, score=80 if not foresight or r[0] != "-" else 50, ppm=sure)
-        for i, r in enumerate(REWARDS)
+        msgspec.structs.replace(
+            vote(f"p{i}", agent, score=80 if accepts else 50, ppm=sure),
+            risk_assessment={
+                "chance_right": Decimal(sure if accepts else MILLION - sure) / MILLION
+            },
+        )
+        for i, accepts in enumerate(accepted)
     ]
 
 

@@ -1,10 +1,11 @@
+import itertools
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
 
-from agents.learning.samples import HORIZON_DAYS, panel, split, within
+from agents.learning.samples import HORIZON_DAYS, panel, purged_slices, split, within
 from domain.errors import DataQualityError
 
 
@@ -56,3 +57,13 @@ def test_a_period_holds_its_rows_only(rows, until):
 def test_no_usable_row_is_a_typed_error(bars, features, until):
     with pytest.raises(DataQualityError, match="No bar before"):
         panel(bars.head(30), features.head(30), until)
+
+
+def test_purged_slices_cover_all_days_but_those_whose_labels_reach_the_next_slice():
+    times = np.repeat(np.arange(50, dtype=np.int64), 2)
+    slices = purged_slices(times, 4)
+    days = [np.unique(times[rows]).tolist() for rows in slices]
+    assert [each[0] for each in days] == [0, 12, 25, 38]
+    assert [each[-1] for each in days] == [6, 19, 32, 49]
+    for one, after in itertools.pairwise(days):
+        assert one[-1] + HORIZON_DAYS < after[0]
