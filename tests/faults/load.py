@@ -109,7 +109,7 @@ def _proposal(name: str, number: int) -> TradingProposal:
         occurred_at=datetime.now(UTC),
         symbol=SYMBOLS[number % len(SYMBOLS)],
         action=Action.BUY if number % 3 else Action.SELL,
-        quantity=Decimal(1),
+        quantity=Decimal(1 + number % 2),
         reference_price=_PRICE,
         price_target=_PRICE + 5,
         horizon_days=5,

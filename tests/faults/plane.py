@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,11 +19,13 @@ from adapters.ledger import migrate
 from adapters.processes.identity import ProcessIdentity
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
-from domain.settings import Settings, as_environment
+from domain.settings import PlatformSettings, Profile, Settings, as_environment
 from tests.rabbitmq_server import RabbitServer
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = ("consensus-a", "consensus-b", "gateway-a", "gateway-b", "voter")
+#: What reads the record: the projector with its standby, and two doors for persons.
+READERS = ("projections-a", "projections-b", "review-a", "review-b")
 SERVERS = ("valkey", "postgres")
 RABBITMQ = "rabbitmq"
 
@@ -30,6 +33,8 @@ _MODULES = {
     "consensus": "consensus.service",
     "gateway": "trading.service",
     "voter": "tests.faults.voter",
+    "projections": "orchestration.projector",
+    "review": "orchestration.reviews.service",
 }
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
@@ -75,8 +80,8 @@ class Plane:
     def start(self, *names: str, settings: Settings | None = None) -> None:
         """Start processes, under other settings where given."""
         for name in names:
-            own = (settings or self.settings).model_copy(update={"home": self._folder(name)})
-            with (self._folder(name) / "output").open("ab") as output:
+            own = self._own(name, settings or self.settings)
+            with (self.folder(name) / "output").open("ab") as output:
                 self._running[name] = subprocess.Popen(
                     [sys.executable, "-m", _MODULES[name.partition("-")[0]]],
                     cwd=ROOT,
@@ -128,11 +133,16 @@ class Plane:
 
     def problems(self, name: str) -> str | None:
         """Return what a process says that it lacks, or None while it says nothing."""
-        found = find_process(self._folder(name), name.partition("-")[0])
+        found = find_process(self.folder(name), name.partition("-")[0])
         if found is None or found.pid != self._running[name].pid:
             return None
         answer = ask(f"{found.url}/readyz")
         return None if answer is None else answer.text
+
+    def url(self, name: str) -> str | None:
+        """Return where a process answers, or None while it does not run."""
+        found = find_process(self.folder(name), name.partition("-")[0])
+        return found.url if found is not None else None
 
     def ready(self, name: str) -> bool:
         """Whether a process works alone, on every partition."""
@@ -169,15 +179,30 @@ class Plane:
             process.wait()
         self._running.clear()
 
-    def output(self, names: Sequence[str] = PROCESSES) -> str:
+    def output(self, names: Sequence[str] = (*PROCESSES, *READERS)) -> str:
         """Return the last words of each process, for a readable failure."""
         return "\n".join(
-            f"--- {name}\n{(self._folder(name) / 'output').read_text()[-1500:]}"
+            f"--- {name}\n{(self.folder(name) / 'output').read_text()[-1500:]}"
             for name in names
-            if (self._folder(name) / "output").exists()
+            if (self.folder(name) / "output").exists()
         )
 
-    def _folder(self, name: str) -> Path:
+    def _own(self, name: str, settings: Settings) -> Settings:
+        """Return a process's settings; a desk gets a port of its own."""
+        own = settings.model_copy(update={"home": self.folder(name)})
+        if not name.startswith("review"):
+            return own
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        return own.model_copy(
+            update={
+                "profile": Profile.SERVICES,  # the consensus runs in another folder
+                "platform": PlatformSettings(review_port=port),
+            }
+        )
+
+    def folder(self, name: str) -> Path:
+        """Return a process's state folder."""
         folder = self.home / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
