@@ -20,12 +20,15 @@ from adapters.processes.identity import ProcessIdentity
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
 from domain.settings import PlatformSettings, Profile, Settings, as_environment
+from domain.voting import AgentId
 from tests.rabbitmq_server import RabbitServer
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = ("consensus-a", "consensus-b", "gateway-a", "gateway-b", "voter")
 #: What reads the record: the projector with its standby, and two doors for persons.
 READERS = ("projections-a", "projections-b", "review-a", "review-b")
+#: The agents' own processes, in place of the voter.
+AGENTS = tuple(f"agent.{agent}" for agent in AgentId)
 SERVERS = ("valkey", "postgres")
 RABBITMQ = "rabbitmq"
 
@@ -38,6 +41,11 @@ _MODULES = {
 }
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+
+
+def _module(name: str) -> tuple[str, ...]:
+    kind = name.partition("-")[0]
+    return ("serving", kind.removeprefix("agent.")) if name in AGENTS else (_MODULES[kind],)
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = _PATIENCE_SECONDS) -> None:
@@ -80,10 +88,10 @@ class Plane:
     def start(self, *names: str, settings: Settings | None = None) -> None:
         """Start processes, under other settings where given."""
         for name in names:
-            own = self._own(name, settings or self.settings)
-            with (self.folder(name) / "output").open("ab") as output:
+            own = self.own_settings(name, settings)
+            with self._output(name).open("ab") as output:
                 self._running[name] = subprocess.Popen(
-                    [sys.executable, "-m", _MODULES[name.partition("-")[0]]],
+                    [sys.executable, "-m", *_module(name)],
                     cwd=ROOT,
                     env={**os.environ, "PYTHONPATH": str(ROOT), **as_environment(own)},
                     stdout=output,
@@ -179,17 +187,17 @@ class Plane:
             process.wait()
         self._running.clear()
 
-    def output(self, names: Sequence[str] = (*PROCESSES, *READERS)) -> str:
+    def output(self, names: Sequence[str] = (*PROCESSES, *READERS, *AGENTS)) -> str:
         """Return the last words of each process, for a readable failure."""
         return "\n".join(
-            f"--- {name}\n{(self.folder(name) / 'output').read_text()[-1500:]}"
+            f"--- {name}\n{self._output(name).read_text()[-1500:]}"
             for name in names
-            if (self.folder(name) / "output").exists()
+            if self._output(name).exists()
         )
 
-    def _own(self, name: str, settings: Settings) -> Settings:
+    def own_settings(self, name: str, settings: Settings | None = None) -> Settings:
         """Return a process's settings; a desk gets a port of its own."""
-        own = settings.model_copy(update={"home": self.folder(name)})
+        own = (settings or self.settings).model_copy(update={"home": self.folder(name)})
         if not name.startswith("review"):
             return own
         with socket.create_server(("127.0.0.1", 0)) as free:
@@ -202,10 +210,13 @@ class Plane:
         )
 
     def folder(self, name: str) -> Path:
-        """Return a process's state folder."""
-        folder = self.home / name
+        """Return a process's state folder; the agents share theirs, with history and models."""
+        folder = self.home / ("agents" if name in AGENTS else name)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def _output(self, name: str) -> Path:
+        return self.folder(name) / f"{name}.output"
 
 
 @contextmanager

@@ -40,17 +40,24 @@ def test_killed_anywhere_nothing_is_lost_doubled_or_out_of_order(running, capsys
         sys.stdout.write(f"\n{json.dumps(report)}\n")
 
 
-def killed_under_load(running: Plane, victims: Sequence[str], kills: int) -> dict[str, object]:
+def killed_under_load(
+    running: Plane,
+    victims: Sequence[str],
+    kills: int,
+    *,
+    rate: float = _RATE,
+    longest_pause: float = _LONGEST_PAUSE,
+) -> dict[str, object]:
     """Kill all of `victims` in a drawn order, and again, as they work; return the report."""
     chance = random.Random(SEED)
-    load = Load(running.settings, f"kills {SEED}", rate=_RATE)
+    load = Load(running.settings, f"kills {SEED}", rate=rate)
     persons = Answering(running, register(running), SEED)
     load.start()
     persons.start()
     began = time.monotonic()
     due: list[str] = []
     for _ in range(kills):
-        time.sleep(chance.uniform(0, _LONGEST_PAUSE))
+        time.sleep(chance.uniform(0, longest_pause))
         due = due or chance.sample(victims, len(victims))
         running.kill(due.pop())
         running.revive()
