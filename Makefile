@@ -53,7 +53,7 @@ simulate: setup  ## Run SEEDS seeds of the simulation (20,000).
 KILLS ?= 200
 SEED  ?= 1
 # One by one: of a folder, pytest takes only the files whose names begin with test_.
-FAULTS := test_kills.py test_servers.py full_disk.py rabbitmq.py
+FAULTS := test_kills.py test_servers.py full_disk.py agents.py rabbitmq.py
 faults: setup  ## Kill and starve every process and server for real, KILLS times (200).
 	FAULTS_KILLS=$(KILLS) FAULTS_SEED=$(SEED) $(BIN)/python -m pytest $(addprefix tests/faults/,$(FAULTS))
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
+from rich.markup import escape
 
 from adapters.bearer import demand_token
 from adapters.embedded import EmbeddedServers
@@ -202,10 +203,18 @@ def _watch(supervisor: Supervisor, servers: EmbeddedServers | None, console: Con
                     known[process.name] = process.state
                     console.print(_sentence(process))
             if servers is not None:
-                servers.ensure()
+                _keep_up(servers, console)
             time.sleep(_WATCH_SECONDS)
     except KeyboardInterrupt:
         console.print("Stopping; all state is kept.")
+
+
+def _keep_up(servers: EmbeddedServers, console: Console) -> None:
+    """Start again what died; what can't be started yet is tried again at the next look."""
+    try:
+        servers.ensure()
+    except EnvironmentProblem as problem:
+        console.print(f"  [red]{'databases':<9}[/red] {escape(str(problem))}", soft_wrap=True)
 
 
 def _sentence(process: ProcessStatus) -> str:

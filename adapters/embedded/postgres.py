@@ -69,21 +69,16 @@ class Postgres:
         return [str(folder / "postgres"), "-D", str(self._data), *flags]
 
     def answers(self) -> bool:
-        """Whether a query succeeds; it does not while the server recovers from a crash."""
+        """Whether a query succeeds and our database is there, which is made where it is not.
+
+        A server that recovers from a crash does not answer, nor one whose machine is too busy.
+        """
         try:
-            with self._connect():
+            with self._connect() as connection:
+                _make_database(connection)
                 return True
         except psycopg.Error:
             return False
-
-    def complete(self) -> None:
-        """Create the database."""
-        with self._connect() as connection:
-            name = connection.execute(
-                "SELECT 1 FROM pg_database WHERE datname = %s", (_NAME,)
-            ).fetchone()
-            if name is None:
-                connection.execute(f"CREATE DATABASE {_NAME}")
 
     def mend(self, log: str) -> bool:
         """Wait for what a killed server left: its children end within moments."""
@@ -158,6 +153,12 @@ class Postgres:
                 next_step=f"End it (`kill -INT {pid}`), then start again.",
             )
         pid_file.write_text("\n".join((str(_NO_PID), *rest, "")))
+
+
+def _make_database(connection: psycopg.Connection) -> None:
+    query = "SELECT 1 FROM pg_database WHERE datname = %s"
+    if connection.execute(query, (_NAME,)).fetchone() is None:
+        connection.execute(f"CREATE DATABASE {_NAME}")
 
 
 def _serves(process: psutil.Process, data: Path) -> bool:

@@ -13,7 +13,8 @@ from adapters.processes.spawn import spawn_detached
 from domain.errors import EnvironmentProblem
 
 _START_SECONDS = 120.0
-_ADOPTION_SECONDS = 10.0
+_ADOPTION_SECONDS = 30.0  # a busy machine's server is slow to answer, and not to be restarted
+_SLOW_SECONDS = 5.0
 _END_SECONDS = 30.0
 _POLL_SECONDS = 0.02
 _STARTS = 5
@@ -38,11 +39,7 @@ class Server(Protocol):
         ...
 
     def answers(self) -> bool:
-        """Whether it serves requests now."""
-        ...
-
-    def complete(self) -> None:
-        """Finish the set-up that needs a running server; again is without effect."""
+        """Whether it serves requests now; finishes the set-up that needs a running server."""
         ...
 
     def mend(self, log: str) -> bool:
@@ -70,7 +67,6 @@ class ServerProcess:
         left = ProcessIdentity.read(self._record)
         if left is None or not left.alive() or not self._adopt(left):
             self._start()
-        self._server.complete()
 
     def ask_to_end(self) -> ProcessIdentity | None:
         """Signal it; returns the process to wait for, if one was running."""
@@ -119,9 +115,18 @@ class ServerProcess:
         )
 
     def _wait_for_answer(self, identity: ProcessIdentity, seconds: float) -> bool:
-        deadline = time.monotonic() + seconds
-        while identity.alive() and time.monotonic() < deadline:
+        began, attempts = time.monotonic(), 0
+        while identity.alive() and (waited := time.monotonic() - began) < seconds:
+            attempts += 1
             if self._server.answers():
+                if waited > _SLOW_SECONDS:
+                    _logger.warning(
+                        "%s (pid %d) answered after %.0f s, at attempt %d.",
+                        self._server.name,
+                        identity.pid,
+                        waited,
+                        attempts,
+                    )
                 return True
             time.sleep(_POLL_SECONDS)
         return False

@@ -76,9 +76,6 @@ class Valkey:
         finally:
             client.close()
 
-    def complete(self) -> None:
-        """Nothing is left to do."""
-
     def mend(self, log: str) -> bool:
         """Set a damaged file aside."""
         if _DAMAGED not in log:

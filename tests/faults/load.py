@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ from domain.streams import Stream, partition_of
 from domain.voting import Action, TradingProposal
 
 SYMBOLS = ("AAPL", "IBM", "KO", "MSFT")
-_PRICE = Decimal(100)
+PRICE = Decimal(100)
 
 
 class Load:
@@ -67,12 +67,13 @@ class Load:
         await self._with_bus(self._publish)
 
     async def _publish(self, bus: MessageBus) -> None:
-        number = 0
+        number, bars = 0, dict[str, MarketData]()
         while not self._stop.is_set():
             if number % 20 == 0:
-                for symbol in SYMBOLS:
-                    await self._say(bus, Stream.MARKET, _bar(symbol))
-            proposal = _proposal(self._name, number)
+                bars = {symbol: _bar(symbol) for symbol in SYMBOLS}
+                for bar in bars.values():
+                    await self._say(bus, Stream.MARKET, bar)
+            proposal = _proposal(self._name, number, bars)
             self.sent[proposal.proposal_id] = proposal
             await self._say(bus, Stream.PROPOSALS, proposal)
             number += 1
@@ -101,17 +102,19 @@ def sealed_by_speaker(settings: Settings) -> Callable[[Message], bytes]:
     return lambda message: (feed if isinstance(message, MarketData) else analyst)(message)
 
 
-def _proposal(name: str, number: int) -> TradingProposal:
+def _proposal(name: str, number: int, bars: Mapping[str, MarketData]) -> TradingProposal:
     key = derive_id("proposal", name, number)
+    symbol = SYMBOLS[number % len(SYMBOLS)]
     return TradingProposal(
         message_id=key,
-        correlation_id=key,
+        correlation_id=bars[symbol].message_id,
+        causation_id=bars[symbol].message_id,
         occurred_at=datetime.now(UTC),
-        symbol=SYMBOLS[number % len(SYMBOLS)],
+        symbol=symbol,
         action=Action.BUY if number % 3 else Action.SELL,
-        quantity=Decimal(1),
-        reference_price=_PRICE,
-        price_target=_PRICE + 5,
+        quantity=Decimal(1 + number % 2),
+        reference_price=PRICE,
+        price_target=PRICE + 5,
         horizon_days=5,
         rationale="load",
         confidence_ppm=600_000,
@@ -123,15 +126,16 @@ def _proposal(name: str, number: int) -> TradingProposal:
 def _bar(symbol: str) -> MarketData:
     now = datetime.now(UTC)
     key = derive_id("bar", symbol, now.isoformat())
+    price = PRICE + Decimal(int(key[:8], 16) % 201 - 100) / 100  # within one per cent
     return MarketData(
         message_id=key,
         correlation_id=key,
         occurred_at=now,
         symbol=symbol,
         observed_at=now,
-        price=_PRICE,
+        price=price,
         volume=Decimal(1_000_000),
-        open=_PRICE,
-        high=_PRICE,
-        low=_PRICE,
+        open=PRICE,
+        high=max(price, PRICE) + Decimal("0.3"),
+        low=min(price, PRICE) - Decimal("0.3"),
     )

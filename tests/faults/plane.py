@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -18,11 +19,16 @@ from adapters.ledger import migrate
 from adapters.processes.identity import ProcessIdentity
 from adapters.processes.probe import ask
 from adapters.processes.run_file import find_process
-from domain.settings import Settings, as_environment
+from domain.settings import PlatformSettings, Profile, Settings, as_environment
+from domain.voting import AgentId
 from tests.rabbitmq_server import RabbitServer
 
 ROOT = Path(__file__).parents[2]
 PROCESSES = ("consensus-a", "consensus-b", "gateway-a", "gateway-b", "voter")
+#: What reads the record: the projector with its standby, and two doors for persons.
+READERS = ("projections-a", "projections-b", "review-a", "review-b")
+#: The agents' own processes, in place of the voter.
+AGENTS = tuple(f"agent.{agent}" for agent in AgentId)
 SERVERS = ("valkey", "postgres")
 RABBITMQ = "rabbitmq"
 
@@ -30,9 +36,16 @@ _MODULES = {
     "consensus": "consensus.service",
     "gateway": "trading.service",
     "voter": "tests.faults.voter",
+    "projections": "orchestration.projector",
+    "review": "orchestration.reviews.service",
 }
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.02
+
+
+def _module(name: str) -> tuple[str, ...]:
+    kind = name.partition("-")[0]
+    return ("serving", kind.removeprefix("agent.")) if name in AGENTS else (_MODULES[kind],)
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = _PATIENCE_SECONDS) -> None:
@@ -75,10 +88,10 @@ class Plane:
     def start(self, *names: str, settings: Settings | None = None) -> None:
         """Start processes, under other settings where given."""
         for name in names:
-            own = (settings or self.settings).model_copy(update={"home": self._folder(name)})
-            with (self._folder(name) / "output").open("ab") as output:
+            own = self.own_settings(name, settings)
+            with self._output(name).open("ab") as output:
                 self._running[name] = subprocess.Popen(
-                    [sys.executable, "-m", _MODULES[name.partition("-")[0]]],
+                    [sys.executable, "-m", *_module(name)],
                     cwd=ROOT,
                     env={**os.environ, "PYTHONPATH": str(ROOT), **as_environment(own)},
                     stdout=output,
@@ -128,11 +141,16 @@ class Plane:
 
     def problems(self, name: str) -> str | None:
         """Return what a process says that it lacks, or None while it says nothing."""
-        found = find_process(self._folder(name), name.partition("-")[0])
+        found = find_process(self.folder(name), name.partition("-")[0])
         if found is None or found.pid != self._running[name].pid:
             return None
         answer = ask(f"{found.url}/readyz")
         return None if answer is None else answer.text
+
+    def url(self, name: str) -> str | None:
+        """Return where a process answers, or None while it does not run."""
+        found = find_process(self.folder(name), name.partition("-")[0])
+        return found.url if found is not None else None
 
     def ready(self, name: str) -> bool:
         """Whether a process works alone, on every partition."""
@@ -169,18 +187,36 @@ class Plane:
             process.wait()
         self._running.clear()
 
-    def output(self, names: Sequence[str] = PROCESSES) -> str:
+    def output(self, names: Sequence[str] = (*PROCESSES, *READERS, *AGENTS)) -> str:
         """Return the last words of each process, for a readable failure."""
         return "\n".join(
-            f"--- {name}\n{(self._folder(name) / 'output').read_text()[-1500:]}"
+            f"--- {name}\n{self._output(name).read_text()[-1500:]}"
             for name in names
-            if (self._folder(name) / "output").exists()
+            if self._output(name).exists()
         )
 
-    def _folder(self, name: str) -> Path:
-        folder = self.home / name
+    def own_settings(self, name: str, settings: Settings | None = None) -> Settings:
+        """Return a process's settings; a desk gets a port of its own."""
+        own = (settings or self.settings).model_copy(update={"home": self.folder(name)})
+        if not name.startswith("review"):
+            return own
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        return own.model_copy(
+            update={
+                "profile": Profile.SERVICES,  # the consensus runs in another folder
+                "platform": PlatformSettings(review_port=port),
+            }
+        )
+
+    def folder(self, name: str) -> Path:
+        """Return a process's state folder; the agents share theirs, with history and models."""
+        folder = self.home / ("agents" if name in AGENTS else name)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+    def _output(self, name: str) -> Path:
+        return self.folder(name) / f"{name}.output"
 
 
 @contextmanager

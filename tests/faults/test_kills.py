@@ -13,10 +13,11 @@ from collections.abc import Sequence
 import pytest
 
 from tests.faults.load import Load
-from tests.faults.plane import PROCESSES, SERVERS, Plane, plane
-from tests.faults.verdict import examine, projections_equal, settle
+from tests.faults.persons import Answering, register
+from tests.faults.plane import PROCESSES, READERS, SERVERS, Plane, plane
+from tests.faults.verdict import answers_kept, examine, projections_equal, settle
 
-KILLS = int(os.environ.get("FAULTS_KILLS", "8"))
+KILLS = int(os.environ.get("FAULTS_KILLS", "11"))
 SEED = int(os.environ.get("FAULTS_SEED", "7"))
 _RATE = 30.0
 _LONGEST_PAUSE = 1.5
@@ -28,33 +29,46 @@ pytestmark = pytest.mark.timeout(300 + 15 * KILLS)
 @pytest.fixture
 def running():
     with plane() as made:
-        made.start(*PROCESSES)
+        made.start(*PROCESSES, *READERS)
         made.wait()
         yield made
 
 
 def test_killed_anywhere_nothing_is_lost_doubled_or_out_of_order(running, capsys):
-    report = killed_under_load(running, (*PROCESSES, *PROCESSES, *SERVERS), KILLS)
+    report = killed_under_load(running, (*PROCESSES, *READERS, *SERVERS), KILLS)
     with capsys.disabled():
         sys.stdout.write(f"\n{json.dumps(report)}\n")
 
 
-def killed_under_load(running: Plane, victims: Sequence[str], kills: int) -> dict[str, object]:
-    """Kill one of `victims` after the other, examine what is on record, and return the report."""
+def killed_under_load(
+    running: Plane,
+    victims: Sequence[str],
+    kills: int,
+    *,
+    rate: float = _RATE,
+    longest_pause: float = _LONGEST_PAUSE,
+) -> dict[str, object]:
+    """Kill all of `victims` in a drawn order, and again, as they work; return the report."""
     chance = random.Random(SEED)
-    load = Load(running.settings, f"kills {SEED}", rate=_RATE)
+    load = Load(running.settings, f"kills {SEED}", rate=rate)
+    persons = Answering(running, register(running), SEED)
     load.start()
+    persons.start()
     began = time.monotonic()
+    due: list[str] = []
     for _ in range(kills):
-        time.sleep(chance.uniform(0, _LONGEST_PAUSE))
-        running.kill(chance.choice(victims))
+        time.sleep(chance.uniform(0, longest_pause))
+        due = due or chance.sample(victims, len(victims))
+        running.kill(due.pop())
         running.revive()
         if chance.random() < _LET_COME_BACK:
             running.wait()
     load.stop()
     running.wait()
+    persons.stop()
     logs = settle(running, load)
     examine(logs, load.sent)
+    answers = answers_kept(logs, persons)
     projected = projections_equal(running.settings)
     return {
         "seed": SEED,
@@ -64,6 +78,8 @@ def killed_under_load(running: Plane, victims: Sequence[str], kills: int) -> dic
         "decisions": len(logs.decided),
         "degraded": sum(d.degraded for d in logs.decided.values()),
         "orders log": len(logs.orders),
+        "answers": answers,
+        "answers acknowledged": len(persons.acknowledged),
         "projected events": projected,
         "lost": 0,
         "doubled": 0,

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,10 +14,12 @@ from domain.identity import client_order_id
 from domain.messages import Message, decode
 from domain.orders import OrderStatus, OrderUpdated
 from domain.ports.ledger import Ignored, Input, Ledger, Log
+from domain.review import ReviewOpened, ReviewVerdict
 from domain.settings import Settings
 from domain.voting import Action, ConsensusResult, Outcome, TradingProposal
 from orchestration.projections import JUDGES
 from tests.faults.load import Load
+from tests.faults.persons import Answering, Said
 from tests.faults.plane import Plane
 
 _SETTLE_SECONDS = 90.0
@@ -157,6 +160,23 @@ def _told_and_traded_once(logs: Logs) -> None:
         if e.outcome is Outcome.EXECUTE and e.proposal.action is not Action.HOLD
     }
     assert set(made) == wanted, "orders and decisions to execute differ"
+
+
+def answers_kept(logs: Logs, persons: Answering) -> int:
+    """Assert that what persons were told was taken is on record once; returns how many answers.
+
+    An answer whose desk died may be on record, once, or not at all; nobody else's is.
+    """
+    events = [e for held in logs.decisions.values() for e in held]
+    taken = Counter(Said.of(e) for e in events if isinstance(e, ReviewVerdict))
+    assert set(taken.values()) <= {1}, "an answer was taken twice"
+    assert persons.acknowledged <= set(taken), "an answer was lost after it was acknowledged"
+    assert set(taken) <= persons.sent, "an answer is on record that nobody gave"
+    opened = {e.decision_id for e in events if isinstance(e, ReviewOpened)}
+    assert {said.decision_id for said in taken} <= opened
+    ends = Counter(r.decision_id for r in logs.results)
+    assert all(ends[key] <= (2 if key in opened else 1) for key in ends), "a review ended twice"
+    return len(taken)
 
 
 def projections_equal(settings: Settings) -> int:

@@ -18,6 +18,9 @@ from domain.streams import Stream, partition_of
 from domain.voting import AgentId, TradingProposal, Vote
 from serving.stream_worker import StreamWorker
 
+#: Where this agent disagrees, a person has to decide.
+_DISSENTER, _DISSENT = AgentId.RISK_MANAGER, 50
+
 
 async def vote(bus: MessageBus, partitions: int, agent: AgentId, message: Message) -> None:
     """Answer a proposal; the same one always alike."""
@@ -31,7 +34,7 @@ async def vote(bus: MessageBus, partitions: int, agent: AgentId, message: Messag
         agent_id=agent,
         proposal_id=message.proposal_id,
         symbol=message.symbol,
-        score=72 + number % 8,
+        score=_DISSENT if agent is _DISSENTER and number % 6 == 0 else 72 + number % 8,
         confidence_ppm=500_000,
         rationale="measured",
         model_version=f"{agent}@1:00000000",

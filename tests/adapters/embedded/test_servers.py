@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import count
 from pathlib import Path
 
 import psutil
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 import redis
 
-from adapters.embedded import EmbeddedServers, Endpoints, server, servers
+from adapters.embedded import EmbeddedServers, Endpoints, postgres, server, servers
 from adapters.locks import owned_lock
 from adapters.processes.identity import ProcessIdentity
 from domain.errors import EnvironmentProblem
@@ -167,6 +168,23 @@ def test_a_server_that_hangs_is_replaced(home: Path, monkeypatch) -> None:
         with EmbeddedServers(home, ["valkey"]):
             assert bus_mark(endpoints) is None
         assert not hanging.alive()
+
+
+def test_a_server_too_busy_to_answer_is_asked_again(home: Path, monkeypatch, caplog) -> None:
+    connect_to_server, calls = psycopg.connect, count()
+
+    def every_other_one_times_out(**options) -> psycopg.Connection:
+        if next(calls) % 2 == 0:
+            raise psycopg.errors.ConnectionTimeout("connection timeout expired")
+        return connect_to_server(**options)
+
+    monkeypatch.setattr(postgres.psycopg, "connect", every_other_one_times_out)
+    monkeypatch.setattr(server, "_SLOW_SECONDS", 0.0)
+    with EmbeddedServers(home, ["postgres"]) as endpoints:
+        monkeypatch.undo()
+        connect(endpoints).close()
+    assert "postgres" in caplog.text
+    assert next(calls) > 1
 
 
 def test_ensure_starts_again_what_died(home: Path) -> None:
