@@ -30,6 +30,7 @@ from domain.settings import TradingSettings
 from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
 from trading.gateway import Gateway
 from trading.paper_venue import PaperVenue
+from trading.planner import ExecutionPlanner
 
 #: Makes a proposal of a bar and the portfolio after it, or None to leave things as they are.
 Propose = Callable[[MarketData, Portfolio], TradingProposal | None]
@@ -133,7 +134,8 @@ class Backtest:
         self._agents = agents
         self._clock = clock
         self._engine = Engine(rules)
-        self._gateway = Gateway(PaperVenue(settings), clock, metrics, settings)
+        plan = ExecutionPlanner(settings, metrics)
+        self._gateway = Gateway(PaperVenue(settings), clock, metrics, settings, plan=plan)
         self._result = BacktestResult(self._gateway.portfolio)
 
     async def run(self, bars: Iterable[MarketData]) -> BacktestResult:

@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from domain.errors import InvalidValue
 from domain.identity import client_order_id, derive_id
 from domain.market import MarketData
 from domain.messages import Message
 from domain.metrics import Metric
-from domain.money import EXACT
+from domain.money import EXACT, ZERO
 from domain.orders import (
     Denial,
     Order,
@@ -164,18 +165,43 @@ class Gateway:
         side = _SIDES.get(decision.proposal.action)
         if decision.outcome is Outcome.EXECUTE and side is not None:
             order = self._intent(decision, side)
-            plan = self._plan(order, decision) if self._plan else None
-            if plan is not None:
+            try:
+                planned = self._planned(order, decision)
+            except InvalidValue as problem:
+                events.append(
+                    self._recorder.update(
+                        order,
+                        OrderStatus.DENIED,
+                        decision,
+                        denial=_unworkable(order, problem),
+                        reason=problem.what,
+                    )
+                )
+                return events
+            if planned:
                 order = replace(order, role=OrderRole.PARENT)
             events += await self._control(order, decision, self._shortened(decision, order))
-            if plan is not None and not self.book.orders[order.client_order_id].is_over:
-                planned = children(order, plan, self._clock.now(), self._around.sessions)
+            if planned and not self.book.orders[order.client_order_id].is_over:
                 events += [
                     self._recorder.update(child, OrderStatus.INITIALIZED, decision)
                     for child in planned
                 ]
                 events += await self._release(decision, order.symbol)
         return events
+
+    def _planned(self, order: Order, decision: ConsensusResult) -> list[Order]:
+        """Return the children that an order is to be worked by; none where it leaves whole."""
+        plan = self._plan(order, decision) if self._plan else None
+        if plan is None:
+            return []
+        return children(
+            order,
+            plan,
+            self._clock.now(),
+            self._around.sessions,
+            slice_seconds=self._settings.slice_seconds,
+            ahead=self._settings.queue_while_closed,
+        )
 
     async def on_order(self, order: Order, cause: Message) -> Sequence[Message]:
         """Ask the controls about an order that another worker made of what `cause` says."""
@@ -302,3 +328,10 @@ class Gateway:
         reached = f"drawdown {fallen} reached {limit}"
         tripped = Denial(control="drawdown_guard", reason=reached, measured=fallen, limit=limit)
         return [self._recorder.change_state(data, TradingState.REDUCING, tripped)]
+
+
+def _unworkable(order: Order, problem: InvalidValue) -> Denial:
+    """Return the denial of an order that the market is too thin for."""
+    return Denial(
+        control="execution_plan", reason=problem.what, measured=order.quantity, limit=ZERO
+    )

@@ -37,6 +37,7 @@ from trading.book import OrderBook
 from trading.gateway import Gateway
 from trading.order_context import Surroundings
 from trading.paper_venue import PaperVenue
+from trading.planner import ExecutionPlanner
 
 #: Who hears of what; the inputs that are recorded are nobody's news.
 _STREAMS: Mapping[type[Message], Stream] = {
@@ -184,6 +185,7 @@ class GatewayHandler:
             self._settings.trading,
             self._around,
             switch=self._switch,
+            plan=ExecutionPlanner(self._settings.trading, self._metrics),
         )
 
     async def _take(self, message: Message) -> Sequence[Message] | None:

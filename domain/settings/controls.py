@@ -74,6 +74,12 @@ class ControlSettings(SettingsGroup):
         default=True,
         description="Whether an order made while the market is closed waits for its open.",
     )
+    slice_seconds: int = Field(
+        default=86_400,
+        ge=1,
+        description="Children of a planned order that are due within so many seconds leave "
+        "together; a day suits daily bars, which show no time within it, 1800 bars of a minute.",
+    )
     unknown_order_seconds: float = Field(
         default=60.0,
         gt=0,
