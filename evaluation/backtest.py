@@ -152,6 +152,7 @@ class Backtest:
 
     async def _on_bar(self, bar: MarketData) -> None:
         self._result.take(await self._gateway.on_market_data(bar))
+        self._result.take(await self._gateway.dispatch())
         proposal = self._propose(bar, self._result.portfolio)
         if proposal is None:
             return

@@ -39,6 +39,7 @@ from trading.controls import first_denial, stopped_by
 from trading.controls.context import drawdown
 from trading.kill_switch import NeverPressed
 from trading.order_context import Surroundings, context_of
+from trading.protection import Protection
 from trading.recorder import Recorder
 from trading.venue_link import VenueLink
 
@@ -97,6 +98,7 @@ class Gateway:
             self._settings,
             switch=self._switch,
         )
+        self._protection = Protection(self._link, self._control, self._around.sessions)
 
     @property
     def portfolio(self) -> Portfolio:
@@ -139,6 +141,7 @@ class Gateway:
         ]
         events += self._guard(data)
         events += await self._release(data, data.symbol)
+        events += await self._protection.renew(data.symbol, data, self._clock.now())
         events.append(
             self._recorder.record(
                 PortfolioUpdated(
@@ -164,6 +167,9 @@ class Gateway:
         events: list[Message] = [self._recorder.record(decision)]
         side = _SIDES.get(decision.proposal.action)
         if decision.outcome is Outcome.EXECUTE and side is not None:
+            symbol, wanted = decision.proposal.symbol, decision.proposal.quantity
+            if self._closes(symbol, side):
+                events += await self._protection.make_room(symbol, wanted, decision)
             order = self._intent(decision, side)
             try:
                 planned = self._planned(order, decision)
@@ -187,7 +193,12 @@ class Gateway:
                     for child in planned
                 ]
                 events += await self._release(decision, order.symbol)
+            events += await self._protection.renew(symbol, decision, self._clock.now())
         return events
+
+    def _closes(self, symbol: str, side: Side) -> bool:
+        held = self.book.ledger.quantity(symbol)
+        return held > 0 if side is Side.SELL else held < 0
 
     def _planned(self, order: Order, decision: ConsensusResult) -> list[Order]:
         """Return the children that an order is to be worked by; none where it leaves whole."""

@@ -80,6 +80,11 @@ class ControlSettings(SettingsGroup):
         description="Children of a planned order that are due within so many seconds leave "
         "together; a day suits daily bars, which show no time within it, 1800 bars of a minute.",
     )
+    brackets: bool = Field(
+        default=False,
+        description="Whether what an entry opened is kept under the Risk Manager's stop, trailing "
+        "stop, target and time stop, as orders at the venue.",
+    )
     unknown_order_seconds: float = Field(
         default=60.0,
         gt=0,
