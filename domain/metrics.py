@@ -261,6 +261,11 @@ class Metric(Enum):
         "counter",
         "Orders sent whole because their decision carries no forecast of liquidity.",
     )
+    RESERVATIONS_MENDED = MetricSpec(
+        "quorum_reservations_mended_total",
+        "counter",
+        "Reservations found at a start that were not what their orders on record hold.",
+    )
     EMERGENCY_CANCELS = MetricSpec(
         "quorum_emergency_cancels_total", "counter", "Open orders that the kill switch cancelled."
     )

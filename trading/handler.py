@@ -16,6 +16,8 @@ from domain.errors import RecordIncomplete
 from domain.experience import Experience
 from domain.market import MarketData
 from domain.messages import Message
+from domain.metrics import Metric
+from domain.money import ZERO
 from domain.orders import (
     ExecutionReport,
     OrderUpdated,
@@ -26,7 +28,15 @@ from domain.portfolio import PortfolioUpdated
 from domain.ports.broker import Broker
 from domain.ports.clock import Clock
 from domain.ports.kill_switch import KillSwitch
-from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing, Recorded
+from domain.ports.ledger import (
+    DeadLetter,
+    Ignored,
+    Ledger,
+    Log,
+    Outgoing,
+    Recorded,
+    Reservation,
+)
 from domain.ports.metrics import Metrics
 from domain.reconciliation import Reconciled
 from domain.refusals import Refusal
@@ -92,6 +102,7 @@ class GatewayHandler:
         self._switch = switch
         self._around = around
         self._reconciled = False
+        self._reservations: list[Reservation] = []
         self._authenticity = authenticity
         self._between = events_between_snapshots
         self._since_snapshot = 0
@@ -120,6 +131,26 @@ class GatewayHandler:
             self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
         self.gateway = gateway
         self._reconciled = False
+        await self._compare_reservations(ledger)
+
+    async def _compare_reservations(self, ledger: Ledger) -> None:
+        """See that the capital held is what the orders on record hold; else mend it, and say so."""
+        self._reservations = []
+        ours = self.gateway.book.ledger
+        ours.take_changed()
+        known = await ledger.reservations(self.log, LOG_PARTITION)
+        for order in sorted({*known, *ours.reservations}):
+            found, right = known.get(order, ZERO), ours.reservations.get(order, ZERO)
+            if found != right:
+                _log.error("a reservation is not its order's", order=order, found=str(found))
+                self._metrics.count(Metric.RESERVATIONS_MENDED)
+                self._reservations.append(Reservation(client_order_id=order, amount=right))
+
+    def _reserved(self) -> tuple[Reservation, ...]:
+        """Return the reservations that changed since they were last committed."""
+        before, self._reservations = self._reservations, []
+        changed = self.gateway.book.ledger.take_changed().items()
+        return (*before, *(Reservation(client_order_id=o, amount=a) for o, a in changed))
 
     async def handle(self, batch: Batch) -> Effects:
         """Return what the messages cause, in order."""
@@ -151,6 +182,7 @@ class GatewayHandler:
             dead_letters=tuple(letters),
             ignored=tuple(ignored),
             snapshot=self._snapshot(len(events)),
+            reservations=self._reserved(),
         )
 
     async def _first(self) -> Sequence[Message]:
@@ -167,7 +199,9 @@ class GatewayHandler:
         events = await self.gateway.dispatch()
         for event in events:
             outbox += self._outgoing(event, (event,))
-        return Effects(events=tuple(events), outbox=tuple(outbox)) if events else None
+        if not events:
+            return None
+        return Effects(events=tuple(events), outbox=tuple(outbox), reservations=self._reserved())
 
     def _snapshot(self, events: int) -> bytes | None:
         self._since_snapshot += events
