@@ -265,6 +265,10 @@ class Gateway:
         """
         return await self._link.reconcile()
 
+    async def compare(self) -> Sequence[Message]:
+        """Reconcile while running; a venue that does not answer lets nothing more out."""
+        return await self._link.compare()
+
     async def _control(self, order: Order, cause: Message, reason: str = "") -> list[Message]:
         """Ask the controls about an order, record what they say, and stop what must stop."""
         context = context_of(

@@ -6,6 +6,7 @@ venue back from it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -101,7 +102,7 @@ class GatewayHandler:
     ) -> None:
         self._switch = switch
         self._around = around
-        self._reconciled = False
+        self._compared_at: datetime | None = None
         self._reservations: list[Reservation] = []
         self._authenticity = authenticity
         self._between = events_between_snapshots
@@ -130,7 +131,7 @@ class GatewayHandler:
             book = gateway.book
             self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
         self.gateway = gateway
-        self._reconciled = False
+        self._compared_at = None
         await self._compare_reservations(ledger)
 
     async def _compare_reservations(self, ledger: Ledger) -> None:
@@ -164,7 +165,7 @@ class GatewayHandler:
                 continue
             if isinstance(message, MarketData | ConsensusResult):
                 self._clock.observe(message.occurred_at)
-                for event in (*await self._first(), *await self.gateway.obey()):
+                for event in (*await self._compared(), *await self.gateway.obey()):
                     events.append(event)
                     outbox += self._outgoing(event, (event,))
             caused = await self._take(message)
@@ -185,12 +186,16 @@ class GatewayHandler:
             reservations=self._reserved(),
         )
 
-    async def _first(self) -> Sequence[Message]:
-        """Reconcile with the venue once, before anything else is taken in."""
-        if self._reconciled:
+    async def _compared(self) -> Sequence[Message]:
+        """Compare with the venue before anything else is taken in, and from time to time."""
+        now = self._clock.now()
+        if self._compared_at is None:
+            events = await self.gateway.reconcile()
+        elif (now - self._compared_at).total_seconds() < self._settings.trading.drop_copy_seconds:
             return ()
-        events = await self.gateway.reconcile()
-        self._reconciled = True
+        else:
+            events = await self.gateway.compare()
+        self._compared_at = now
         return events
 
     async def committed(self, effects: Effects) -> Effects | None:  # noqa: ARG002 - what is unsent counts

@@ -71,11 +71,12 @@ class PortfolioDatabase:
             await self.close()
             raise
 
-    async def commit(self, which: Transaction) -> None:
-        """Let what was prepared be seen."""
-        connection = await self._session()
+    async def commit(self) -> None:
+        """Let what this session prepared last be seen."""
+        if self._connection is None or self._connection.closed:
+            raise psycopg.OperationalError("the session that prepared is gone")
         try:
-            await connection.tpc_commit(_xid(connection, which))
+            await self._connection.tpc_commit()
         except BaseException:
             await self.close()
             raise
@@ -90,6 +91,7 @@ class PortfolioDatabase:
         decided
             What the coordinator has on record.
         """
+        await self.close()  # a session that has prepared can't speak of other transactions
         connection = await self._session()
         try:
             for xid in await connection.tpc_recover():

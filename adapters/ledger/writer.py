@@ -156,7 +156,7 @@ class Writer:
             self._published[item.stream, item.partition] = item.sequence
         if self._portfolio and second:
             self._found = commit, committed  # should the other half not answer
-            await self._portfolio.commit(second)
+            await self._portfolio.commit()
             self._found, self._in_doubt, self._finished = None, False, [str(second)]
         return committed
 

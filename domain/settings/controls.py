@@ -91,6 +91,12 @@ class ControlSettings(SettingsGroup):
         description="Age from which an order that timed out, and that the venue says it never saw, "
         "is over.",
     )
+    drop_copy_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How often positions, fills and open orders are compared with the venue's own "
+        "record while trading goes on (logical time).",
+    )
     cancel_on_disconnect: bool = Field(
         default=True,
         description="Whether open orders are cancelled once a venue that fell silent answers.",
