@@ -14,10 +14,8 @@ from agents.drift import InputStatistics
 from agents.market_analyst.patterns.track_record import TrackRecord
 from agents.network import PolicyNetwork, tensor_of
 from agents.price_history import Floats
+from agents.rounding import PLACES
 from domain.voting import AgentId
-
-#: Outputs are rounded here before use, so that another instruction set decides the same.
-PLACES = 6
 
 #: What each agent's network gives out, in order.
 OUTPUTS: dict[AgentId, tuple[str, ...]] = {

@@ -76,6 +76,7 @@ class Committer:
             dead_letters=(*(work.letters if work else ()), *effects.dead_letters),
             ignored=effects.ignored,
             snapshot=effects.snapshot,
+            reservations=tuple({r.client_order_id: r for r in effects.reservations}.values()),
             published=marks,
         )
         committed = await self._recorder.commit(commit)

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from domain.messages import Message, Value
 from domain.ports.bus import Delivery
-from domain.ports.ledger import DeadLetter, Ignored, Ledger, Outgoing
+from domain.ports.ledger import DeadLetter, Ignored, Ledger, Outgoing, Reservation
 from domain.refusals import Refusal
 
 Batch = Sequence[tuple[Delivery, Message]]
@@ -28,6 +28,8 @@ class Effects(Value, frozen=True, kw_only=True):
         Messages without effect, with the reason.
     snapshot
         The handler's state after the batch, where it wants recovery to start there.
+    reservations
+        Capital that orders hold, or no longer hold; the last one of an order counts.
     """
 
     inputs: tuple[Delivery, ...] = ()
@@ -36,6 +38,7 @@ class Effects(Value, frozen=True, kw_only=True):
     dead_letters: tuple[DeadLetter, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     snapshot: bytes | None = None
+    reservations: tuple[Reservation, ...] = ()
 
 
 class Handler(Protocol):

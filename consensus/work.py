@@ -69,6 +69,7 @@ class Work(Struct):
             dead_letters=tuple(chain.from_iterable(e.dead_letters for e in parts)),
             ignored=tuple(chain.from_iterable(e.ignored for e in parts)),
             snapshot=parts[-1].snapshot if parts else None,
+            reservations=tuple(chain.from_iterable(e.reservations for e in parts)),
         )
 
     def parts(self) -> Iterator["Work"]:

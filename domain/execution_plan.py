@@ -92,6 +92,21 @@ class ExecutionPlan(Value, frozen=True, kw_only=True):
                 "The children are not in the order of their time.", next_step="Sort them by time."
             )
 
+    def in_slices(self, seconds: int) -> tuple[ChildOrder, ...]:
+        """Return the children with what is due within `seconds` of each other as one.
+
+        Slices are counted from each session's open, and are due at their beginning. Children for
+        different venues stay apart.
+        """
+        together: dict[tuple[int, int, str], Decimal] = {}
+        for child in self.children:
+            place = child.session, child.seconds - child.seconds % seconds, child.venue
+            together[place] = together.get(place, ZERO) + child.quantity
+        return tuple(
+            ChildOrder(session=session, seconds=due, quantity=quantity, venue=venue)
+            for (session, due, venue), quantity in together.items()
+        )
+
     def due_by(self, session: int, seconds: int) -> Decimal:
         """Return the quantity that is due by a second of a session, inclusive."""
         return sum(

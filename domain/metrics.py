@@ -256,6 +256,16 @@ class Metric(Enum):
         "Orders that a pre-trade control denied.",
         ("control",),
     )
+    UNPLANNED_ORDERS = MetricSpec(
+        "quorum_unplanned_orders_total",
+        "counter",
+        "Orders sent whole because their decision carries no forecast of liquidity.",
+    )
+    RESERVATIONS_MENDED = MetricSpec(
+        "quorum_reservations_mended_total",
+        "counter",
+        "Reservations found at a start that were not what their orders on record hold.",
+    )
     EMERGENCY_CANCELS = MetricSpec(
         "quorum_emergency_cancels_total", "counter", "Open orders that the kill switch cancelled."
     )

@@ -42,7 +42,7 @@ class TimeInForce(StrEnum):
 
 
 class OrderRole(StrEnum):
-    """What an order is to others: worked by children, a slice of it, or one way out of it.
+    """What an order is to others: worked by children, a slice of it, or a way out of it.
 
     A PARENT itself never leaves for a venue.
     """
@@ -52,7 +52,13 @@ class OrderRole(StrEnum):
     CHILD = "CHILD"
     TAKE_PROFIT = "TAKE_PROFIT"
     STOP_LOSS = "STOP_LOSS"
+    TIME_STOP = "TIME_STOP"
 
+
+#: The two ways out that rest at the venue together; no more than one of them is taken.
+RESTING_EXITS = (OrderRole.TAKE_PROFIT, OrderRole.STOP_LOSS)
+#: Every order that closes what its entry opened.
+EXITS = (*RESTING_EXITS, OrderRole.TIME_STOP)
 
 #: The prices that each type needs; it has no other.
 PRICES: Mapping[OrderType, tuple[str, ...]] = {

@@ -48,6 +48,11 @@ class Sessions:
         index = bisect_right(self.opens, at)
         return self.opens[index] if index < len(self.opens) else None
 
+    def closed_before(self, at: datetime) -> datetime | None:
+        """Return the last close by `at`; None before the table's first."""
+        index = bisect_right(self.closes, at)
+        return self.closes[index - 1] if index else None
+
     def due(self, at: datetime, session: int) -> datetime | None:
         """Return the open of the `session`-th session from `at` on; 0 is the present or next one.
 

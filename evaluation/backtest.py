@@ -32,6 +32,7 @@ from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
 from trading.gateway import Gateway
 from trading.order_context import Surroundings
 from trading.paper_venue import PaperVenue
+from trading.planner import ExecutionPlanner
 
 #: Makes a proposal of a bar and the portfolio after it, or None to leave things as they are.
 Propose = Callable[[MarketData, Portfolio], TradingProposal | None]
@@ -139,7 +140,8 @@ class Backtest:
         self._clock = clock
         self._engine = Engine(rules)
         venue, around = PaperVenue(settings, sessions), Surroundings(sessions=sessions)
-        self._gateway = Gateway(venue, clock, metrics, settings, around)
+        plan = ExecutionPlanner(settings, metrics)
+        self._gateway = Gateway(venue, clock, metrics, settings, around, plan=plan)
         self._result = BacktestResult(self._gateway.portfolio)
 
     async def run(self, bars: Iterable[MarketData]) -> BacktestResult:
@@ -159,12 +161,14 @@ class Backtest:
         for message in inputs:
             if isinstance(message, MarketData):
                 self._result.take(await self._gateway.on_market_data(message))
+                self._result.take(await self._gateway.dispatch())
             else:
                 await self._order(message)
         return self._result
 
     async def _on_bar(self, bar: MarketData) -> None:
         self._result.take(await self._gateway.on_market_data(bar))
+        self._result.take(await self._gateway.dispatch())
         proposal = self._propose(bar, self._result.portfolio)
         if proposal is None:
             return

@@ -4,7 +4,7 @@
 back after a crash is what was there before it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Self
@@ -15,14 +15,17 @@ from domain.errors import QuorumError
 from domain.experience import Experience
 from domain.market import MarketData
 from domain.messages import Message
-from domain.money import EXACT
+from domain.money import EXACT, ZERO
 from domain.orders import (
     EVERYTHING,
+    EXITS,
     ExecutionReport,
+    Order,
     OrderRole,
     OrderStatus,
     OrderUpdated,
     Scope,
+    Side,
     TradingState,
     TradingStateChanged,
 )
@@ -30,6 +33,7 @@ from domain.portfolio import PortfolioUpdated
 from domain.settings import TradingSettings
 from domain.voting import ConsensusResult
 from trading.activity import Activity, ActivityState
+from trading.bracket import Bracket, Guard
 from trading.controls.context import reservation
 from trading.experience import ExperienceBook, ExperiencesState
 from trading.exposure import Exposures, ExposuresState
@@ -63,6 +67,8 @@ class BookState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     exposures: ExposuresState
     high_water_mark: Decimal
     market_time: datetime | None
+    brackets: dict[str, Bracket] = {}
+    guards: dict[str, dict[str, Guard]] = {}
 
 
 class OrderBook:
@@ -89,6 +95,8 @@ class OrderBook:
         self._open: dict[str, dict[str, OrderState]] = {}
         self._walks: dict[str, str] = {}
         self._taken: set[str] = set()
+        self._brackets: dict[str, Bracket] = {}
+        self._guards: dict[str, dict[str, Guard]] = {}
 
     @classmethod
     def from_bytes(cls, data: bytes, settings: TradingSettings) -> Self:
@@ -113,6 +121,7 @@ class OrderBook:
         book._open = {s: {name: book.orders[name] for name in n} for s, n in state.open.items()}
         book._walks = dict(state.walks)
         book._taken = set(state.taken)
+        book._brackets, book._guards = dict(state.brackets), dict(state.guards)
         return book
 
     def to_bytes(self) -> bytes:
@@ -130,6 +139,8 @@ class OrderBook:
             exposures=self.exposures.state(),
             high_water_mark=self.high_water_mark,
             market_time=self.market_time,
+            brackets=self._brackets,
+            guards=self._guards,
         )
         # Order of insertion is part of the state, so dictionaries are kept as they are.
         return msgspec.json.Encoder(decimal_format="string").encode(state)
@@ -163,6 +174,8 @@ class OrderBook:
             case ConsensusResult():
                 self._taken.add(event.message_id)
                 self.experiences.open(event)
+                if self._settings.brackets and (found := Bracket.of(event, self._settings)):
+                    self._brackets[event.decision_id] = found
             case OrderUpdated():
                 self._update(event)
             case ExecutionReport():
@@ -205,6 +218,10 @@ class OrderBook:
         symbol = self.orders[parent_order_id].order.symbol
         return any(s.order.parent_order_id == parent_order_id for s in self.open_orders(symbol))
 
+    def guards(self, symbol: str) -> Mapping[str, Guard]:
+        """Return what is to be kept under ways out of a symbol, by entry, the oldest first."""
+        return self._guards.get(symbol, {})
+
     def _update(self, event: OrderUpdated) -> None:
         order = event.order
         known = self.orders.get(order.client_order_id)
@@ -221,6 +238,9 @@ class OrderBook:
         elif event.status is not known.status:
             known.become(event.status, order if known.replacement else None)
         self._settle(known)
+        if order.role in (OrderRole.STOP_LOSS, OrderRole.TIME_STOP):
+            self._exit_made(known, event.status)
+        self._guard(known, event.occurred_at)
 
     def _fill(self, report: ExecutionReport) -> None:
         state = self.orders.get(report.client_order_id)
@@ -245,6 +265,9 @@ class OrderBook:
             if parent is not None and state.order.role is OrderRole.CHILD:
                 parent.fill(report.quantity)
                 self._settle(parent)
+                self._guard(parent, report.executed_at)
+            self._closed(state.order, report.quantity)
+            self._guard(state, report.executed_at)
 
     def _settle(self, state: OrderState) -> None:
         """Hold cash for exactly what may still fill, and forget an order that is over."""
@@ -252,6 +275,8 @@ class OrderBook:
         if order.role is OrderRole.PARENT and leaves:  # less what its children hold
             sent = self.activity.children(order.client_order_id)
             leaves = EXACT.subtract(order.quantity, sent)
+        if order.role is OrderRole.TAKE_PROFIT:
+            leaves = ZERO  # its stop stands for both
         held = reservation(state.replacement or order, leaves, self._settings)
         self.ledger.reserve(order.client_order_id, held)
         self.exposures.open(state.replacement or order, leaves)
@@ -261,3 +286,37 @@ class OrderBook:
                 self._settle(parent)
         if state.is_over:
             self._open.get(order.symbol, {}).pop(order.client_order_id, None)
+
+    def _guard(self, entry: OrderState, at: datetime) -> None:
+        """Keep what an entry opened under its bracket, once the entry has ended."""
+        order = entry.order
+        if not entry.is_over or order.role not in (OrderRole.SINGLE, OrderRole.PARENT):
+            return
+        bracket = self._brackets.pop(order.decision_id, None)
+        held = self.ledger.quantity(order.symbol)
+        opened = min(entry.filled, held if order.side is Side.BUY else held.copy_negate())
+        if bracket is not None and opened > 0:
+            known = self._guards.setdefault(order.symbol, {})
+            known[order.client_order_id] = Guard(bracket, opened, at)
+
+    def _exit_made(self, state: OrderState, status: OrderStatus) -> None:
+        """Count a way out; what a control refused is not tried again."""
+        known = self._guards.get(state.order.symbol, {})
+        guard = known.get(state.order.parent_order_id)
+        if guard is not None and status is OrderStatus.SUBMITTED:
+            guard.made += 1
+        elif guard is not None and status is OrderStatus.DENIED:
+            del known[state.order.parent_order_id]
+
+    def _closed(self, order: Order, quantity: Decimal) -> None:
+        """Take what was closed off its own entry, or off the oldest ones."""
+        known = self._guards.get(order.symbol, {})
+        own = order.parent_order_id if order.role in EXITS else ""
+        for entry, guard in list(known.items()):
+            if own not in ("", entry) or self.orders[entry].order.side is order.side:
+                continue
+            taken = min(guard.remaining, quantity)
+            guard.remaining = EXACT.subtract(guard.remaining, taken)
+            quantity = EXACT.subtract(quantity, taken)
+            if not guard.remaining:
+                del known[entry]

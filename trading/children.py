@@ -17,7 +17,13 @@ Planner = Callable[[Order, ConsensusResult], ExecutionPlan | None]
 
 
 def children(
-    parent: Order, plan: ExecutionPlan, now: datetime, sessions: Sessions | None
+    parent: Order,
+    plan: ExecutionPlan,
+    now: datetime,
+    sessions: Sessions | None,
+    *,
+    slice_seconds: int = 1,
+    ahead: bool = False,
 ) -> list[Order]:
     """Return the children of a parent in the order of their time; what is past is due now.
 
@@ -25,6 +31,10 @@ def children(
     ----------
     sessions
         The venue's calendar; without one a session opens now, and the next a day later.
+    slice_seconds
+        What is due within so many seconds of each other leaves together.
+    ahead
+        Whether what is due at an open leaves once the session before has closed, to wait for it.
 
     Raises
     ------
@@ -38,19 +48,22 @@ def children(
             next_step="Plan the order that is to be worked.",
         )
     made: list[Order] = []
-    for number, child in enumerate(plan.children, 1):
+    for number, child in enumerate(plan.in_slices(slice_seconds), 1):
         opens = sessions.due(now, child.session) if sessions else now + timedelta(child.session)
         if opens is None:
             raise InvalidValue(
                 f"The plan needs {child.session + 1} sessions, and the calendar ends before.",
                 next_step="Give the gateway a longer calendar, or trade less.",
             )
+        due = opens + timedelta(seconds=child.seconds)
+        if ahead and sessions and not child.seconds:
+            due = sessions.closed_before(opens) or opens
         made.append(
             replace(
                 parent,
                 client_order_id=client_order_id(parent.decision_id, number),
                 quantity=child.quantity,
-                created_at=max(now, opens + timedelta(seconds=child.seconds)),
+                created_at=max(now, due),
                 role=OrderRole.CHILD,
                 parent_order_id=parent.client_order_id,
             )

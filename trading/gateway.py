@@ -10,11 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
+from domain.errors import InvalidValue
 from domain.identity import client_order_id, derive_id
 from domain.market import MarketData
 from domain.messages import Message
 from domain.metrics import Metric
-from domain.money import EXACT
+from domain.money import EXACT, ZERO
 from domain.orders import (
     Denial,
     Order,
@@ -38,6 +39,7 @@ from trading.controls import first_denial, stopped_by
 from trading.controls.context import drawdown
 from trading.kill_switch import NeverPressed
 from trading.order_context import Surroundings, context_of
+from trading.protection import Protection
 from trading.recorder import Recorder
 from trading.venue_link import VenueLink
 
@@ -96,6 +98,7 @@ class Gateway:
             self._settings,
             switch=self._switch,
         )
+        self._protection = Protection(self._link, self._control, self._around.sessions)
 
     @property
     def portfolio(self) -> Portfolio:
@@ -138,6 +141,7 @@ class Gateway:
         ]
         events += self._guard(data)
         events += await self._release(data, data.symbol)
+        events += await self._protection.renew(data.symbol, data, self._clock.now())
         events.append(
             self._recorder.record(
                 PortfolioUpdated(
@@ -163,19 +167,52 @@ class Gateway:
         events: list[Message] = [self._recorder.record(decision)]
         side = _SIDES.get(decision.proposal.action)
         if decision.outcome is Outcome.EXECUTE and side is not None:
+            symbol, wanted = decision.proposal.symbol, decision.proposal.quantity
+            if self._closes(symbol, side):
+                events += await self._protection.make_room(symbol, wanted, decision)
             order = self._intent(decision, side)
-            plan = self._plan(order, decision) if self._plan else None
-            if plan is not None:
+            try:
+                planned = self._planned(order, decision)
+            except InvalidValue as problem:
+                events.append(
+                    self._recorder.update(
+                        order,
+                        OrderStatus.DENIED,
+                        decision,
+                        denial=_unworkable(order, problem),
+                        reason=problem.what,
+                    )
+                )
+                return events
+            if planned:
                 order = replace(order, role=OrderRole.PARENT)
             events += await self._control(order, decision, self._shortened(decision, order))
-            if plan is not None and not self.book.orders[order.client_order_id].is_over:
-                planned = children(order, plan, self._clock.now(), self._around.sessions)
+            if planned and not self.book.orders[order.client_order_id].is_over:
                 events += [
                     self._recorder.update(child, OrderStatus.INITIALIZED, decision)
                     for child in planned
                 ]
                 events += await self._release(decision, order.symbol)
+            events += await self._protection.renew(symbol, decision, self._clock.now())
         return events
+
+    def _closes(self, symbol: str, side: Side) -> bool:
+        held = self.book.ledger.quantity(symbol)
+        return held > 0 if side is Side.SELL else held < 0
+
+    def _planned(self, order: Order, decision: ConsensusResult) -> list[Order]:
+        """Return the children that an order is to be worked by; none where it leaves whole."""
+        plan = self._plan(order, decision) if self._plan else None
+        if plan is None:
+            return []
+        return children(
+            order,
+            plan,
+            self._clock.now(),
+            self._around.sessions,
+            slice_seconds=self._settings.slice_seconds,
+            ahead=self._settings.queue_while_closed,
+        )
 
     async def on_order(self, order: Order, cause: Message) -> Sequence[Message]:
         """Ask the controls about an order that another worker made of what `cause` says."""
@@ -227,6 +264,10 @@ class Gateway:
             If the venue does not answer; without its answer nothing may be traded.
         """
         return await self._link.reconcile()
+
+    async def compare(self) -> Sequence[Message]:
+        """Reconcile while running; a venue that does not answer lets nothing more out."""
+        return await self._link.compare()
 
     async def _control(self, order: Order, cause: Message, reason: str = "") -> list[Message]:
         """Ask the controls about an order, record what they say, and stop what must stop."""
@@ -302,3 +343,10 @@ class Gateway:
         reached = f"drawdown {fallen} reached {limit}"
         tripped = Denial(control="drawdown_guard", reason=reached, measured=fallen, limit=limit)
         return [self._recorder.change_state(data, TradingState.REDUCING, tripped)]
+
+
+def _unworkable(order: Order, problem: InvalidValue) -> Denial:
+    """Return the denial of an order that the market is too thin for."""
+    return Denial(
+        control="execution_plan", reason=problem.what, measured=order.quantity, limit=ZERO
+    )

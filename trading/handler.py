@@ -6,6 +6,7 @@ venue back from it.
 """
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 
 import msgspec
 import structlog
@@ -16,6 +17,8 @@ from domain.errors import RecordIncomplete
 from domain.experience import Experience
 from domain.market import MarketData
 from domain.messages import Message
+from domain.metrics import Metric
+from domain.money import ZERO
 from domain.orders import (
     ExecutionReport,
     OrderUpdated,
@@ -26,7 +29,15 @@ from domain.portfolio import PortfolioUpdated
 from domain.ports.broker import Broker
 from domain.ports.clock import Clock
 from domain.ports.kill_switch import KillSwitch
-from domain.ports.ledger import DeadLetter, Ignored, Ledger, Log, Outgoing, Recorded
+from domain.ports.ledger import (
+    DeadLetter,
+    Ignored,
+    Ledger,
+    Log,
+    Outgoing,
+    Recorded,
+    Reservation,
+)
 from domain.ports.metrics import Metrics
 from domain.reconciliation import Reconciled
 from domain.refusals import Refusal
@@ -37,6 +48,7 @@ from trading.book import OrderBook
 from trading.gateway import Gateway
 from trading.order_context import Surroundings
 from trading.paper_venue import PaperVenue
+from trading.planner import ExecutionPlanner
 
 #: Who hears of what; the inputs that are recorded are nobody's news.
 _STREAMS: Mapping[type[Message], Stream] = {
@@ -90,7 +102,8 @@ class GatewayHandler:
     ) -> None:
         self._switch = switch
         self._around = around
-        self._reconciled = False
+        self._compared_at: datetime | None = None
+        self._reservations: list[Reservation] = []
         self._authenticity = authenticity
         self._between = events_between_snapshots
         self._since_snapshot = 0
@@ -118,7 +131,27 @@ class GatewayHandler:
             book = gateway.book
             self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
         self.gateway = gateway
-        self._reconciled = False
+        self._compared_at = None
+        await self._compare_reservations(ledger)
+
+    async def _compare_reservations(self, ledger: Ledger) -> None:
+        """See that the capital held is what the orders on record hold; else mend it, and say so."""
+        self._reservations = []
+        ours = self.gateway.book.ledger
+        ours.take_changed()
+        known = await ledger.reservations(self.log, LOG_PARTITION)
+        for order in sorted({*known, *ours.reservations}):
+            found, right = known.get(order, ZERO), ours.reservations.get(order, ZERO)
+            if found != right:
+                _log.error("a reservation is not its order's", order=order, found=str(found))
+                self._metrics.count(Metric.RESERVATIONS_MENDED)
+                self._reservations.append(Reservation(client_order_id=order, amount=right))
+
+    def _reserved(self) -> tuple[Reservation, ...]:
+        """Return the reservations that changed since they were last committed."""
+        before, self._reservations = self._reservations, []
+        changed = self.gateway.book.ledger.take_changed().items()
+        return (*before, *(Reservation(client_order_id=o, amount=a) for o, a in changed))
 
     async def handle(self, batch: Batch) -> Effects:
         """Return what the messages cause, in order."""
@@ -132,7 +165,7 @@ class GatewayHandler:
                 continue
             if isinstance(message, MarketData | ConsensusResult):
                 self._clock.observe(message.occurred_at)
-                for event in (*await self._first(), *await self.gateway.obey()):
+                for event in (*await self._compared(), *await self.gateway.obey()):
                     events.append(event)
                     outbox += self._outgoing(event, (event,))
             caused = await self._take(message)
@@ -150,14 +183,19 @@ class GatewayHandler:
             dead_letters=tuple(letters),
             ignored=tuple(ignored),
             snapshot=self._snapshot(len(events)),
+            reservations=self._reserved(),
         )
 
-    async def _first(self) -> Sequence[Message]:
-        """Reconcile with the venue once, before anything else is taken in."""
-        if self._reconciled:
+    async def _compared(self) -> Sequence[Message]:
+        """Compare with the venue before anything else is taken in, and from time to time."""
+        now = self._clock.now()
+        if self._compared_at is None:
+            events = await self.gateway.reconcile()
+        elif (now - self._compared_at).total_seconds() < self._settings.trading.drop_copy_seconds:
             return ()
-        events = await self.gateway.reconcile()
-        self._reconciled = True
+        else:
+            events = await self.gateway.compare()
+        self._compared_at = now
         return events
 
     async def committed(self, effects: Effects) -> Effects | None:  # noqa: ARG002 - what is unsent counts
@@ -166,7 +204,9 @@ class GatewayHandler:
         events = await self.gateway.dispatch()
         for event in events:
             outbox += self._outgoing(event, (event,))
-        return Effects(events=tuple(events), outbox=tuple(outbox)) if events else None
+        if not events:
+            return None
+        return Effects(events=tuple(events), outbox=tuple(outbox), reservations=self._reserved())
 
     def _snapshot(self, events: int) -> bytes | None:
         self._since_snapshot += events
@@ -184,6 +224,7 @@ class GatewayHandler:
             self._settings.trading,
             self._around,
             switch=self._switch,
+            plan=ExecutionPlanner(self._settings.trading, self._metrics),
         )
 
     async def _take(self, message: Message) -> Sequence[Message] | None:

@@ -54,8 +54,9 @@ def context_of(
     last = book.market.last(symbol)
     known = book.orders.get(order.client_order_id)
     used = known is not None and known.status is not OrderStatus.INITIALIZED
-    # What belongs to a parent that is worked here is counted and paid for with the parent.
-    counted = ZERO if order.role is OrderRole.CHILD else order.quantity
+    # A child is counted and paid for with its parent, a target with its stop.
+    elsewhere = order.role in (OrderRole.CHILD, OrderRole.TAKE_PROFIT)
+    counted = ZERO if elsewhere else order.quantity
     own = EXACT.subtract(order.quantity, counted)
     open_buys, open_sells = (
         EXACT.subtract(exposures.quantity(symbol, side), own if order.side is side else ZERO)

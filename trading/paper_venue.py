@@ -16,13 +16,22 @@ The venue keeps no file: `restore` brings it back from the order path's own reco
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
 
 from domain.errors import QuorumError
 from domain.identity import derive_id
 from domain.market import MarketData
 from domain.money import EXACT, ZERO
-from domain.orders import ExecutionReport, Order, OrderRole, OrderStatus, Side, TimeInForce
+from domain.orders import (
+    RESTING_EXITS,
+    ExecutionReport,
+    Order,
+    OrderRole,
+    OrderStatus,
+    Side,
+    TimeInForce,
+)
 from domain.sessions import Sessions
 from domain.settings import TradingSettings
 from trading import fill_model
@@ -40,7 +49,6 @@ _AT_SESSION_END = {
     TimeInForce.DAY: OrderStatus.EXPIRED,
     TimeInForce.AT_CLOSE: OrderStatus.EXPIRED,
 }
-_EXITS = (OrderRole.STOP_LOSS, OrderRole.TAKE_PROFIT)
 
 
 class PaperVenue:
@@ -61,7 +69,7 @@ class PaperVenue:
         self._open: dict[str, dict[str, OrderState]] = {}
         self._statuses: dict[str, OrderStatus] = {}
         self._positions: dict[str, Decimal] = {}
-        self._filled_by_exits: dict[str, Decimal] = {}
+        self._filled_by_exits: dict[tuple[str, datetime], Decimal] = {}
         self._reports: dict[str, list[ExecutionReport]] = {}
 
     def restore(
@@ -183,9 +191,9 @@ class PaperVenue:
 
     def _to_fill(self, state: OrderState) -> Decimal:
         """Return what may still fill of an order, the other way out of its bracket counted in."""
-        if state.order.role not in _EXITS:
+        if state.order.role not in RESTING_EXITS:
             return state.leaves
-        filled = self._filled_by_exits.get(state.order.parent_order_id, ZERO)
+        filled = self._filled_by_exits.get(_pair(state.order), ZERO)
         return EXACT.subtract(state.order.quantity, filled)
 
     def _resting(self, client_order_id: str) -> OrderState | None:
@@ -241,9 +249,9 @@ class PaperVenue:
         return report
 
     def _count_exit(self, order: Order, quantity: Decimal) -> None:
-        if order.role in _EXITS:
-            before = self._filled_by_exits.get(order.parent_order_id, ZERO)
-            self._filled_by_exits[order.parent_order_id] = EXACT.add(before, quantity)
+        if order.role in RESTING_EXITS:
+            before = self._filled_by_exits.get(_pair(order), ZERO)
+            self._filled_by_exits[_pair(order)] = EXACT.add(before, quantity)
 
     def _finish(self, state: OrderState, status: OrderStatus) -> None:
         state.become(status)
@@ -253,3 +261,8 @@ class PaperVenue:
         order = state.order
         self._statuses[order.client_order_id] = state.status
         del self._open[order.symbol][order.client_order_id]
+
+
+def _pair(order: Order) -> tuple[str, datetime]:
+    """Return what the two ways out of one bracket have in common."""
+    return order.parent_order_id, order.created_at

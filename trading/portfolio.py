@@ -10,7 +10,7 @@ Positions are kept at total cost rather than at an average price, because an ave
 rounded and would lose the second equality; the average is derived where it is shown.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Self
@@ -86,6 +86,7 @@ class PortfolioLedger:
         self._reserved: dict[str, Decimal] = {}
         # Totals are kept up, not summed: all parts are whole billionths, so both are the same.
         self._reserved_total = ZERO
+        self._changed: dict[str, Decimal] = {}
         self._values: dict[str, Decimal] = {}
         self._net = ZERO
         self._gross = ZERO
@@ -159,7 +160,19 @@ class PortfolioLedger:
         before = self._reserved.pop(client_order_id, ZERO)
         if amount:
             self._reserved[client_order_id] = amount
-        self._reserved_total = _add(self._reserved_total, _subtract(amount, before))
+        if amount != before:
+            self._reserved_total = _add(self._reserved_total, _subtract(amount, before))
+            self._changed[client_order_id] = amount
+
+    @property
+    def reservations(self) -> Mapping[str, Decimal]:
+        """Client order id → cash held for it (USD)."""
+        return self._reserved
+
+    def take_changed(self) -> dict[str, Decimal]:
+        """Return the reservations that changed since this was last asked; 0 where one ended."""
+        changed, self._changed = self._changed, {}
+        return changed
 
     @property
     def reserved(self) -> Decimal:

@@ -197,6 +197,8 @@ def main() -> int:
 def _run(settings: Settings) -> None:
     with connected(settings, servers=("valkey", "postgres"), producer=Producer.GATEWAY) as ready:
         migrate(ready.ledger_url.get_secret_value())
+        if portfolio := ready.portfolio_url.get_secret_value():
+            migrate(portfolio)
         asyncio.run(serve(ready))
 
 

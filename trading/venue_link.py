@@ -127,8 +127,18 @@ class VenueLink:
             return events
         return [*events, *await self.ask(state, cause)]
 
-    async def reconcile(self) -> Sequence[Message]:
+    async def compare(self) -> Sequence[Message]:
+        """Reconcile while running; a venue that does not answer is asked again later."""
+        try:
+            return await self.reconcile()
+        except VenueUnavailable:
+            self._lost("compare")
+            return []
+
+    async def reconcile(self, *, looked: bool = False) -> Sequence[Message]:
         """Compare the record with the venue: book what explains itself, stop for what does not.
+
+        What differs is looked at twice, and counts where it stays.
 
         Raises
         ------
@@ -152,6 +162,8 @@ class VenueLink:
         positions = await self._broker.positions()
         found += differences(self.book, await self._broker.open_orders(), positions)
         self.connected = True
+        if found and not looked:  # something may have filled between two questions
+            return [*events, *await self.reconcile(looked=True)]
         if not found:
             return events
         report = Reconciled(

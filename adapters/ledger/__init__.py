@@ -26,4 +26,4 @@ def open_ledger(settings: Settings) -> Ledger:
             "QUORUM_LEDGER_URL is not set.",
             next_step="Set it to your PostgreSQL server, or use the embedded profile.",
         )
-    return PostgresLedger(url)
+    return PostgresLedger(url, portfolio_url=settings.portfolio_url.get_secret_value())

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
 
 from adapters.ledger.writer import already_recorded, fenced
 from domain.chain import link
@@ -38,6 +39,7 @@ class _Partition:
         self.snapshot: Snapshot | None = None
         self.outbox: list[OutboxItem] = []
         self.ignored: list[Ignored] = []
+        self.reserved: dict[str, Decimal] = {}
 
     @property
     def hash(self) -> bytes:
@@ -109,6 +111,7 @@ class MemoryLedger:
                 inputs=len(held.inputs), sequence=len(held.events), data=commit.snapshot
             )
         held.ignored += commit.ignored
+        held.reserved |= {r.client_order_id: r.amount for r in commit.reservations}
         for letter in commit.dead_letters:
             key = lease.log, letter.stream, letter.partition, letter.position
             self._dead_letters.setdefault(key, letter)
@@ -206,6 +209,11 @@ class MemoryLedger:
     async def snapshot(self, log: str, partition: int) -> Snapshot | None:
         """See `Ledger.snapshot`."""
         return self._partitions[log, partition].snapshot
+
+    async def reservations(self, log: str, partition: int) -> dict[str, Decimal]:
+        """See `Ledger.reservations`."""
+        held = self._partitions[log, partition].reserved
+        return {order: amount for order, amount in sorted(held.items()) if amount}
 
     async def heads(self, log: str) -> Sequence[Head]:
         """See `Ledger.heads`."""

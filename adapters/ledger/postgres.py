@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from itertools import chain
 from typing import Any, LiteralString
 
@@ -9,6 +10,7 @@ import psycopg
 
 from adapters.ledger.addresses import driver_address
 from adapters.ledger.journal import unpack
+from adapters.ledger.portfolio_database import RESERVATIONS, PortfolioDatabase
 from adapters.ledger.sessions import DROP_PRIVILEGES, first_line, unavailable
 from adapters.ledger.stored import read
 from adapters.ledger.writer import Writer, fenced, rows_of
@@ -53,10 +55,18 @@ class PostgresLedger:
     """A `Ledger`: one connection for each lease it holds, which then serves reads as well.
 
     Who holds none reads over a short-lived one: a new connection costs more than what it reads.
+
+    Parameters
+    ----------
+    portfolio_url
+        Where reservations are kept, if in a database of their own.
     """
 
-    def __init__(self, url: str, *, connect_timeout_seconds: int = 5) -> None:
+    def __init__(
+        self, url: str, *, portfolio_url: str = "", connect_timeout_seconds: int = 5
+    ) -> None:
         self._address = driver_address(url)
+        self._portfolio_url = portfolio_url
         self._timeout = connect_timeout_seconds
         self._writers: dict[tuple[str, int], tuple[int, Writer]] = {}
 
@@ -65,7 +75,7 @@ class PostgresLedger:
         await self._forget(log, partition)
         async with _available():
             connection = await self._connect()
-            writer = Writer(connection, log, partition)
+            writer = Writer(connection, log, partition, self._portfolio())
             try:
                 await self._make_months(connection)
                 lease = await writer.acquire()
@@ -226,6 +236,16 @@ class PostgresLedger:
         )
         return next((Snapshot(inputs=i, sequence=n, data=d) for i, n, d in rows), None)
 
+    async def reservations(self, log: str, partition: int) -> dict[str, Decimal]:
+        """See `Ledger.reservations`."""
+        if (portfolio := self._portfolio()) is None:
+            return dict(await self._read(RESERVATIONS, (log, partition)))
+        async with _available():
+            try:
+                return await portfolio.reservations(log, partition)
+            finally:
+                await portfolio.close()
+
     async def heads(self, log: str) -> Sequence[Head]:
         """See `Ledger.heads`."""
         rows = await self._read(
@@ -287,6 +307,10 @@ class PostgresLedger:
     async def _make_months(connection: psycopg.AsyncConnection) -> None:
         await connection.execute("SELECT ledger.make_months(%s)", (MONTHS_AHEAD,))
         await connection.commit()
+
+    def _portfolio(self) -> PortfolioDatabase | None:
+        url = self._portfolio_url
+        return PortfolioDatabase(url, connect_timeout_seconds=self._timeout) if url else None
 
     async def _connect(self) -> psycopg.AsyncConnection:
         connection = await psycopg.AsyncConnection.connect(

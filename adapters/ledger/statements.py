@@ -4,6 +4,12 @@ Each part is a common table expression; `ADVANCE`, which refuses a writer that w
 they stand before. No two parts of a commit may touch the same row.
 """
 
+from collections.abc import Sequence
+from typing import Any, LiteralString
+
+#: A part, and what stands for its placeholders.
+Part = tuple[LiteralString, Sequence[Any]]
+
 ADVANCE = "SELECT ledger.advance(%s, %s, %s, %s, %s, %s, %b, %s)"
 EVENTS = """events AS (
     INSERT INTO ledger.events (log, partition, sequence, message_id, occurred_at, data, hash)
@@ -71,4 +77,20 @@ FORGET = """forgotten AS (
     ) AS old
     WHERE o.stream = old.stream AND o.stream_partition = old.stream_partition
         AND o.sequence <= old.bound
+)"""
+RESERVE = """reserved AS (
+    INSERT INTO ledger.reservations (log, partition, client_order_id, amount)
+    SELECT %s, %s, r.* FROM unnest(%s::text[], %s::numeric[]) AS r
+    ON CONFLICT (log, partition, client_order_id) DO UPDATE SET amount = excluded.amount
+)"""
+RELEASE = """released AS (
+    DELETE FROM ledger.reservations
+    WHERE log = %s AND partition = %s AND client_order_id = any(%s::text[])
+)"""
+DECIDE = """decided AS (
+    INSERT INTO ledger.two_phase_commits (log, partition, transaction) VALUES (%s, %s, %s)
+)"""
+FINISH = """finished AS (
+    DELETE FROM ledger.two_phase_commits
+    WHERE log = %s AND partition = %s AND transaction = any(%s::text[])
 )"""

@@ -9,6 +9,7 @@ import psycopg
 from adapters.ledger import statements as parts
 from adapters.ledger.arrays import bigints, blobs, integers, moments, texts
 from adapters.ledger.journal import pack
+from adapters.ledger.portfolio_database import PortfolioDatabase, Transaction, reserving
 from adapters.ledger.stored import stored
 from domain.chain import link
 from domain.errors import AlreadyRecorded, Fenced, RecordUnavailable, SequenceConflict
@@ -33,6 +34,7 @@ _OUTBOX_HEADS = """
     SELECT stream, stream_partition, sequence FROM ledger.outbox_heads
     WHERE log = %s AND partition = %s
 """
+_DECIDED = "SELECT transaction FROM ledger.two_phase_commits WHERE log = %s AND partition = %s"
 _LONG_EVENT = 2_500  # a shorter one the database itself keeps well
 _ONE_EVENT_AN_ID = "event_ids_pkey"
 _OUTBOX_KEPT = 10_000
@@ -50,8 +52,17 @@ class Writer:
     commit, so that a commit reads nothing.
     """
 
-    def __init__(self, connection: psycopg.AsyncConnection, log: str, partition: int) -> None:
+    def __init__(
+        self,
+        connection: psycopg.AsyncConnection,
+        log: str,
+        partition: int,
+        portfolio: PortfolioDatabase | None = None,
+    ) -> None:
         self._connection = connection
+        self._portfolio = portfolio
+        self._finished: list[str] = []
+        self._in_doubt = portfolio is not None
         self._log = log
         self._partition = partition
         self._token = 0
@@ -70,6 +81,7 @@ class Writer:
         cursor = await self._connection.execute(_TAKE_OVER, (self._log, self._partition))
         self._learn(await cursor.fetchone())
         await self._learn_outbox()
+        await self._resolve()
         return Lease(
             log=self._log, partition=self._partition, token=self._token, sequence=self._sequence
         )
@@ -89,6 +101,7 @@ class Writer:
                 next_step="Nothing: it is asked for again.",
             )
         self._connection = connection
+        self._in_doubt = self._portfolio is not None
         if self._unheard is not None and head[1] == self._revision + 1:
             self._found = self._unheard  # the commit whose answer was lost did happen
             self._learn(head)
@@ -101,7 +114,12 @@ class Writer:
         return self._connection.closed
 
     async def commit(self, commit: Commit) -> Committed:
-        """Write everything in one transaction: one statement, one round trip."""
+        """Write everything in one transaction: one statement, one round trip.
+
+        Reservations of a portfolio with a database of its own are prepared there before, and
+        committed there behind it.
+        """
+        await self._resolve()
         found, self._found = self._found, None
         if found is not None and found[0] == commit:
             return found[1]
@@ -111,7 +129,11 @@ class Writer:
                 f"not at {commit.expected_sequence}.",
                 next_step="Start the process again; it recovers from the log.",
             )
-        committed, new_hash, (statement, parameters) = self._statement(commit)
+        second = self._transaction if self._portfolio and commit.reservations else None
+        committed, new_hash, (statement, parameters) = self._statement(commit, second)
+        if self._portfolio and second:
+            self._in_doubt = True
+            await self._portfolio.prepare(second, commit.reservations)
         self._unheard = commit, committed
         try:
             await self._connection.execute(statement, parameters)
@@ -121,15 +143,35 @@ class Writer:
             raise
         except psycopg.DatabaseError as problem:
             self._unheard = None
+            await self._resolve()
             raise self._conflict(problem) from problem
         self._unheard = None
+        if second:
+            self._finished = []
         self._revision += 1
         self._sequence = committed.sequence
         self._hash = new_hash
         self._inputs += len(commit.inputs)
         for item in committed.outbox:
             self._published[item.stream, item.partition] = item.sequence
+        if self._portfolio and second:
+            self._found = commit, committed  # should the other half not answer
+            await self._portfolio.commit()
+            self._found, self._in_doubt, self._finished = None, False, [str(second)]
         return committed
+
+    @property
+    def _transaction(self) -> Transaction:
+        return Transaction(self._log, self._partition, self._token, self._revision)
+
+    async def _resolve(self) -> None:
+        """Finish or undo what an earlier commit left prepared in the portfolio's database."""
+        if self._portfolio is None or not self._in_doubt:
+            return
+        own = self._log, self._partition
+        decided = [found for (found,) in await rows_of(self._connection, _DECIDED, own)]
+        await self._portfolio.resolve(self._transaction, decided)
+        self._in_doubt, self._finished = False, decided
 
     async def mark_published(self, items: Sequence[OutboxItem]) -> None:
         """Move the published mark; not durable at once, since publishing again is harmless."""
@@ -152,6 +194,8 @@ class Writer:
     async def close(self) -> None:
         """Give the lease up."""
         await self._connection.close()
+        if self._portfolio is not None:
+            await self._portfolio.close()
 
     @property
     def _lock_key(self) -> tuple[int, int]:
@@ -166,7 +210,9 @@ class Writer:
         cursor = await self._connection.execute(_OUTBOX_HEADS, (self._log, self._partition))
         self._published = {(Stream(s), p): n for s, p, n in await cursor.fetchall()}
 
-    def _statement(self, commit: Commit) -> tuple[Committed, bytes, _Statement]:
+    def _statement(
+        self, commit: Commit, second: Transaction | None
+    ) -> tuple[Committed, bytes, _Statement]:
         own = self._log, self._partition
         data = [encode(event) for event in commit.events]
         hashes: list[bytes] = []
@@ -225,6 +271,11 @@ class Writer:
             written.append((parts.IGNORED, (*own, *without)))
         if marks:
             written.append((parts.PUBLISHED, _columns(marks)))
+        if second:
+            written.append((parts.DECIDE, (*own, str(second))))
+            written.append((parts.FINISH, (*own, self._finished)))
+        elif commit.reservations:
+            written += reserving(own, commit.reservations)
         advance = (*own, self._token, self._revision, self._sequence, sequence, head, inputs)
         statement = _together(written, (parts.ADVANCE, advance))
         return Committed(sequence=sequence, outbox=tuple(items)), head, statement

@@ -22,8 +22,8 @@ from agents.execution.implementation_shortfall import (
 from agents.execution.schedules import Shares, pov, twap, vwap, whole_shares
 from agents.execution.volume_curve import BUCKET_SECONDS, VolumeForecast
 from agents.exposure import BASIS_POINTS
-from agents.model import PLACES
 from agents.price_history import Floats
+from agents.rounding import PLACES
 from domain.errors import InvalidValue
 from domain.execution_plan import Algorithm, ChildOrder, ExecutionPlan
 from domain.money import canonical

@@ -15,9 +15,11 @@ from agents.risk_manager.portfolio_risk import (
     risk_inputs,
     worst_risk,
 )
+from agents.risk_manager.risk_parameters import excursions, risk_parameters
 from agents.risk_manager.value_at_risk import TailRisk
 from agents.risk_manager.var_backtest import Backtest, Zone, reliability
 from agents.scores import EVEN_CHANCE
+from domain.errors import InvalidValue
 
 #: Share of the limit on value at risk that one position alone may use.
 ALONE_SHARE = 0.25
@@ -96,6 +98,7 @@ def assess(model: Model, case: Case) -> Assessment | Abstention:
             "portfolio_volatility": deviation(inputs.vector(weights[1]), inputs),
             **{f"{limit}_utilisation": used.share for limit, used in after.used.items()},
             **_measures(tested),
+            **_bracket(case, own),
         },
         veto=veto.value if veto else "",
         bound=None if veto or relieves else own / after.share,
@@ -119,6 +122,31 @@ def _told(tested: Backtest | None) -> str:
         f"VaR back-test {tested.zone.name.lower()}: exceeded on {tested.coverage.breaches} of "
         f"{tested.days} days, {tested.coverage.expected:.1f} expected."
     )
+
+
+def _bracket(case: Case, own: float) -> dict[str, float]:
+    """Return where the position is to be closed; nothing where nobody asks, or can be told."""
+    if not case.limits.brackets:
+        return {}
+    proposal, direction = case.proposal, case.direction
+    history = case.view.history(proposal.symbol, case.at)
+    try:
+        past = excursions(history, direction, proposal.horizon_days)
+    except InvalidValue:
+        return {}
+    found = risk_parameters(
+        past,
+        price=float(proposal.reference_price),
+        direction=direction,
+        daily_volatility=own,
+        horizon_days=proposal.horizon_days,
+    )
+    return {
+        "stop_price": found.stop,
+        "target_price": found.take_profit,
+        "trailing_distance": found.trailing_distance,
+        "time_stop_days": float(found.time_stop_days),
+    }
 
 
 def _measures(tested: Backtest | None) -> dict[str, float]:

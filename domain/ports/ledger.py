@@ -4,8 +4,9 @@ One partition of one log has one writer, which holds its lease. A commit is all 
 events, the positions of the inputs they came from, and what is to be published for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Protocol
 
@@ -214,6 +215,13 @@ class Ignored(Value, frozen=True, kw_only=True):
     reason: str
 
 
+class Reservation(Value, frozen=True, kw_only=True):
+    """Capital (USD) that an order holds from now on; 0 releases it."""
+
+    client_order_id: Identifier
+    amount: Decimal
+
+
 class Commit(Value, frozen=True, kw_only=True):
     """What one transaction writes.
 
@@ -231,6 +239,8 @@ class Commit(Value, frozen=True, kw_only=True):
         To publish, to show to a person, and to account for.
     snapshot
         The handler's state after `inputs`; recovery starts here.
+    reservations
+        Capital that the events' orders hold, or no longer hold; each order once.
     published
         Items of earlier commits up to which, on their streams, the outbox was published.
     """
@@ -243,6 +253,7 @@ class Commit(Value, frozen=True, kw_only=True):
     dead_letters: tuple[DeadLetter, ...] = ()
     ignored: tuple[Ignored, ...] = ()
     snapshot: bytes | None = None
+    reservations: tuple[Reservation, ...] = ()
     published: tuple[OutboxItem, ...] = ()
 
 
@@ -307,6 +318,9 @@ class Ledger(Protocol):
     async def commit(self, lease: Lease, commit: Commit) -> Committed:
         """Write everything in one transaction, or nothing.
 
+        Where the portfolio has a database of its own, reservations and the rest are committed in
+        two phases; a commit that was cut off is finished or undone at the next `acquire`.
+
         Repeating a commit whose outcome was not heard has no further effect.
 
         Raises
@@ -363,6 +377,10 @@ class Ledger(Protocol):
 
     async def snapshot(self, log: str, partition: int) -> Snapshot | None:
         """Return the newest snapshot of the partition's handler, or None."""
+        ...
+
+    async def reservations(self, log: str, partition: int) -> Mapping[str, Decimal]:
+        """Return client order id → capital (USD) that the order holds."""
         ...
 
     async def heads(self, log: str) -> Sequence[Head]:

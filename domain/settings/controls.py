@@ -74,11 +74,28 @@ class ControlSettings(SettingsGroup):
         default=True,
         description="Whether an order made while the market is closed waits for its open.",
     )
+    slice_seconds: int = Field(
+        default=86_400,
+        ge=1,
+        description="Children of a planned order that are due within so many seconds leave "
+        "together; a day suits daily bars, which show no time within it, 1800 bars of a minute.",
+    )
+    brackets: bool = Field(
+        default=False,
+        description="Whether what an entry opened is kept under the Risk Manager's stop, trailing "
+        "stop, target and time stop, as orders at the venue.",
+    )
     unknown_order_seconds: float = Field(
         default=60.0,
         gt=0,
         description="Age from which an order that timed out, and that the venue says it never saw, "
         "is over.",
+    )
+    drop_copy_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="How often positions, fills and open orders are compared with the venue's own "
+        "record while trading goes on (logical time).",
     )
     cancel_on_disconnect: bool = Field(
         default=True,

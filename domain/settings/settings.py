@@ -72,6 +72,12 @@ class Settings(BaseSettings):
         default=SecretStr(""),
         description="PostgreSQL URL (postgresql+psycopg://); empty starts the embedded one.",
     )
+    portfolio_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="PostgreSQL URL of a database of the portfolio's own, for the capital that "
+        "orders hold (its server needs max_prepared_transactions above 0); empty keeps that in "
+        "the ledger's.",
+    )
     mlflow_tracking_uri: str = Field(
         default="",
         description="MLflow tracking and registry URI; empty uses sqlite below the state folder.",

@@ -9,9 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.orders import TradingState
-from domain.settings import Settings
 from domain.voting import Action, Outcome
-from tests.trading.lives import events_of
+from tests.trading.lives import LIMITS, events_of
 from trading.book import OrderBook
 
 SYMBOLS = ("IBM", "MSFT")
@@ -33,7 +32,7 @@ STEPS = st.lists(
 
 
 def book_of(events, book=None):
-    book = book or OrderBook(Settings().trading)
+    book = book or OrderBook(LIMITS)
     for event in events:
         book.apply(event)
     return book
@@ -59,7 +58,7 @@ async def test_snapshot_and_tail_give_the_state_of_the_whole_log(steps, data):
     assert whole.to_bytes() == gateway.book.to_bytes()
     cut = data.draw(st.integers(0, len(events)), label="events before the snapshot")
     kept = book_of(events[:cut]).to_bytes()
-    resumed = book_of(events[cut:], OrderBook.from_bytes(kept, Settings().trading))
+    resumed = book_of(events[cut:], OrderBook.from_bytes(kept, LIMITS))
     assert resumed.to_bytes() == whole.to_bytes()
     # Every attribute, that of tomorrow's release too: what the bytes leave out shows here.
     assert laid_open(resumed) == laid_open(whole)
@@ -81,6 +80,6 @@ async def test_a_long_walk_has_something_of_everything():
 
 
 def test_bytes_of_another_release_are_not_guessed_at():
-    book = OrderBook(Settings().trading)
+    book = OrderBook(LIMITS)
     with pytest.raises(msgspec.ValidationError, match="unknown field"):
-        OrderBook.from_bytes(book.to_bytes()[:-1] + b',"of_tomorrow":1}', Settings().trading)
+        OrderBook.from_bytes(book.to_bytes()[:-1] + b',"of_tomorrow":1}', LIMITS)

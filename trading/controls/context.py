@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from domain.market import MarketData
 from domain.money import EXACT, ZERO, notional, ratio
-from domain.orders import EVERYTHING, Denial, Order, Scope, Side, TradingState
+from domain.orders import EVERYTHING, RESTING_EXITS, Denial, Order, Scope, Side, TradingState
 from domain.settings import TradingSettings
 from trading.exposure import Exposure, worst_price
 
@@ -125,7 +125,12 @@ def order_value(order: Order, last: MarketData | None) -> Decimal:
 
 
 def prices(order: Order) -> list[Decimal]:
-    """Return the prices that an order names: arrival, limit and stop."""
+    """Return the prices that an order names: arrival, limit and stop.
+
+    A way out that rests is meant to be far away; its bracket says how far.
+    """
+    if order.role in RESTING_EXITS:
+        return [order.arrival_price]
     named = (order.arrival_price, order.limit_price, order.stop_price)
     return [price for price in named if price is not None]
 

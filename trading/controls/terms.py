@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from domain.money import EXACT, ZERO, ratio
-from domain.orders import Denial, Order, Side
+from domain.orders import RESTING_EXITS, Denial, Order, Side
 from trading.controls.context import ControlContext, denied, order_value, prices
 
 
@@ -83,12 +83,26 @@ def self_match(order: Order, context: ControlContext) -> Denial | None:
     for other in context.opposing:
         if other.parent_order_id and other.parent_order_id == order.client_order_id:
             continue  # a way out of this very order
+        if other.role in RESTING_EXITS and _rests(other, context):
+            continue  # the market is not there
         ours, theirs = _reach(order), _reach(other)
         buy, sell = (ours, theirs) if order.side is Side.BUY else (theirs, ours)
         if buy is None or sell is None or buy >= sell:
             reason = f"it could trade with our own order {other.client_order_id}"
             return denied("self_match", reason, ours or ZERO, theirs or ZERO)
     return None
+
+
+def _rests(other: Order, context: ControlContext) -> bool:
+    """Whether the last price has not reached a way out (prices in USD)."""
+    if context.last is None:
+        return False
+    price, sells = context.last.price, other.side is Side.SELL
+    if other.limit_price is not None:
+        return price < other.limit_price if sells else price > other.limit_price
+    return other.stop_price is not None and (
+        price > other.stop_price if sells else price < other.stop_price
+    )
 
 
 def _reach(order: Order) -> Decimal | None:
