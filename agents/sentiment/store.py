@@ -121,6 +121,8 @@ def adopt(trained: Path, settings: Settings) -> None:
 
 def present_reader(settings: Settings) -> Reader:
     """Return the best reader that was adopted; the lexicon before any, or where it is refused."""
+    if not (reader_folder(settings) / _MANIFEST).exists():
+        return LEXICON
     try:
         return load_reader(reader_folder(settings))
     except (ModelRefused, EnvironmentProblem) as problem:
