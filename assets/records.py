@@ -144,3 +144,25 @@ class Health(Record, frozen=True, kw_only=True):
 
     drift: dict[str, float]
     champions: tuple[ChampionHealth, ...]
+
+
+class HeadlineModelFolder(Record, frozen=True, kw_only=True):
+    """A model of headlines as training left it; `version` is the hash of its files."""
+
+    folder: str
+    kind: str
+    version: str
+    run_id: str
+    metrics: dict[str, float]
+    data_version: str
+    code_version: str
+
+
+class HeadlineReaderServed(Record, frozen=True, kw_only=True):
+    """Who reads headlines, and what became of the last candidate."""
+
+    reader: str
+    candidate: str
+    accepted: bool
+    reason: str
+    run_id: str

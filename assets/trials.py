@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from traceback import clear_frames
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import dagster as dg
 
@@ -96,21 +96,32 @@ class Trial:
         tags = [RunTag(_JUDGED, losses.judged_on)]
         self._client.log_batch(self.run_id, metrics=measured + steps, params=rows, tags=tags)
         self._client.log_dict(self.run_id, losses._asdict(), _LOSSES)
-        self._client.log_dict(self.run_id, dict(manifest), MANIFEST)
         if trained.loss_curve:
             self._client.log_text(self.run_id, line_picture("loss by epoch", curve), _PICTURE)
+        self.keep(manifest, folder)
+
+    def measured(self, metrics: Mapping[str, float]) -> None:
+        """Record how good it is."""
+        from mlflow.entities import Metric  # noqa: PLC0415 - seconds
+
+        found = [Metric(name, value, 0, 0) for name, value in sorted(metrics.items())]
+        self._client.log_batch(self.run_id, metrics=found)
+
+    def keep(self, manifest: Mapping[str, object], folder: Path) -> None:
+        """Record what it takes to make it again, and its files."""
+        self._client.log_dict(self.run_id, dict(manifest), MANIFEST)
         self._client.log_artifacts(self.run_id, str(folder), "model")
 
 
 @contextmanager
 def trial(
     mlflow: Any,  # noqa: ANN401
-    agent: AgentId,
+    agent: AgentId | Literal["headlines"],
     kind: str,
     parameters: Mapping[str, object],
 ) -> Iterator[Trial]:
     """Open a trial; it ends FINISHED, or FAILED if the block raises."""
-    tags = {_AGENT: agent.value, _KIND: kind, DAGSTER_RUN: mlflow.dagster_run_id}
+    tags = {_AGENT: str(agent), _KIND: kind, DAGSTER_RUN: mlflow.dagster_run_id}
     with mlflow.start_run(nested=True, run_name=f"{agent} {kind}", tags=tags) as run:
         try:
             mlflow.log_params(dict(parameters))
@@ -144,7 +155,7 @@ def past_trials(mlflow: Any, agent: AgentId, run_id: str) -> PastTrials:  # noqa
     )
 
 
-def trials_of(mlflow: Any, agent: AgentId, kind: str = "") -> "list[Run]":  # noqa: ANN401
+def trials_of(mlflow: Any, agent: AgentId | Literal["headlines"], kind: str = "") -> "list[Run]":  # noqa: ANN401
     """Return an agent's trials, the newest first, whatever became of them."""
     wanted = f"tags.`{_AGENT}` = '{agent}'"
     return _runs(mlflow, wanted + (f" and tags.`{_KIND}` = '{kind}'" if kind else ""))

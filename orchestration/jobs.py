@@ -6,6 +6,7 @@ from domain.settings import Settings
 from domain.voting import AgentId
 
 _MARKET = dg.AssetSelection.groups("ingestion", "features", "data_quality")
+_SENTIMENT = dg.AssetSelection.groups("sentiment")
 _MODELS = dg.AssetSelection.assets(
     *(
         [agent.value, stage]
@@ -27,8 +28,13 @@ market_data = dg.define_asset_job(
 models = dg.define_asset_job(
     "models", _MODELS, description="Train, validate, register and promote all four agents."
 )
+sentiment = dg.define_asset_job(
+    "sentiment", _SENTIMENT, description="Train the model of headlines; gate it; take it up."
+)
 batch = dg.define_asset_job(
-    "batch", _MARKET | _MODELS, description="The whole batch plane: from the files to champions."
+    "batch",
+    _MARKET | _SENTIMENT | _MODELS,
+    description="The whole batch plane: from the files to champions.",
 )
 collect_experiences = dg.define_asset_job(
     "collect_experiences",
@@ -95,6 +101,7 @@ search = {
 JOBS = (
     market_data,
     models,
+    sentiment,
     batch,
     collect_experiences,
     sign_tree_heads,

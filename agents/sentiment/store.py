@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import msgspec
@@ -15,11 +16,11 @@ from agents.sentiment.ngrams import NgramModel
 from agents.sentiment.pretrained import load_encoder, load_tokenizer
 from agents.sentiment.reading import LEXICON, FastReader, Reader
 from agents.sentiment.text_model import TextModel
-from agents.sentiment.training import ReaderKind, TrainedReader
+from agents.sentiment.training import TrainedReader
 from domain.errors import EnvironmentProblem, ModelRefused
 from domain.metrics import Metric
 from domain.ports.metrics import Metrics
-from domain.settings import HeadlineReader, Settings
+from domain.settings import HeadlineReader, ReaderKind, Settings
 
 _MANIFEST, _NGRAMS, _TEXT_MODEL = "sentiment.json", "ngrams.safetensors", "text_model.safetensors"
 _log = structlog.get_logger()
@@ -103,6 +104,30 @@ def load_reader(folder: Path, *, fast: bool = False) -> Reader:
 def reader_folder(settings: Settings) -> Path:
     """Return where the headline models of this machine lie."""
     return settings.home / "sentiment"
+
+
+def adopt(trained: Path, settings: Settings) -> None:
+    """Have agents take up from their next start on what was saved in another folder."""
+    folder = reader_folder(settings)
+    manifest = (trained / _MANIFEST).read_bytes()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _MANIFEST).unlink(missing_ok=True)  # half of another reader's files is refused
+    for name in sorted(msgspec.json.decode(manifest, type=Manifest).files):
+        shutil.copyfile(trained / name, folder / name)
+    unfinished = folder / f"{_MANIFEST}.partial"
+    unfinished.write_bytes(manifest)
+    unfinished.replace(folder / _MANIFEST)
+
+
+def present_reader(settings: Settings) -> Reader:
+    """Return the best reader that was adopted; the lexicon before any, or where it is refused."""
+    if not (reader_folder(settings) / _MANIFEST).exists():
+        return LEXICON
+    try:
+        return load_reader(reader_folder(settings))
+    except (ModelRefused, EnvironmentProblem) as problem:
+        _log.info("headlines are read by the lexicon", problem=str(problem))
+        return LEXICON
 
 
 def open_reader(settings: Settings, metrics: Metrics) -> Reader:

@@ -1,12 +1,12 @@
 """Headline models from labelled headlines, with their quality on headlines held out."""
 
-from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
 import numpy as np
 import polars as pl
 
+from agents.learning.loop import one_thread
 from agents.price_history import Floats
 from agents.sentiment.ngrams import TONES, NgramModel, train_ngrams
 from agents.sentiment.pretrained import load_encoder, load_tokenizer
@@ -14,19 +14,12 @@ from agents.sentiment.reading import FastReader, Reader, TextReader
 from agents.sentiment.text import Buckets, cleaned
 from agents.sentiment.text_model import TextModel, fine_tune, train_head
 from domain.errors import DataQualityError
+from domain.settings import ReaderKind
 
 LABELS = {"negative": 0, "neutral": 1, "positive": 2}
 #: Labelled headlines below which nothing is trained.
 FEWEST = 60
 _HELD_OUT_PERCENT = 15
-
-
-class ReaderKind(StrEnum):
-    """What is trained: each kind holds what the one before it needs."""
-
-    FAST = "fast"
-    FROZEN = "frozen"
-    TUNED = "fine-tuned"
 
 
 class TrainedReader(NamedTuple):
@@ -45,10 +38,11 @@ class TrainedReader(NamedTuple):
         return TextReader(self.text_model, self.ngrams, version, tuned=tuned)
 
 
+@one_thread()
 def train_reader(headlines: pl.DataFrame, kind: ReaderKind, *, seed: int) -> TrainedReader:
     """Return models trained on columns text and label (negative, neutral, positive).
 
-    A seventh of the texts, chosen by their hash, is held out and only measured on.
+    What column held_out says is only measured on; without it, a seventh of the texts, by hash.
 
     Raises
     ------
@@ -58,7 +52,7 @@ def train_reader(headlines: pl.DataFrame, kind: ReaderKind, *, seed: int) -> Tra
         If the kind needs the pretrained encoder and it is not installed.
     """
     rows = checked(headlines)
-    held_out = np.array([_is_held_out(text) for text in rows["text"]])
+    held_out = rows["held_out"].to_numpy()
     tones = np.array([LABELS[label] for label in rows["label"]])
     seen = rows.filter(~pl.Series(held_out))["text"].to_list()
     ngrams = train_ngrams(seen, tones[~held_out])
@@ -82,7 +76,7 @@ def train_reader(headlines: pl.DataFrame, kind: ReaderKind, *, seed: int) -> Tra
 
 
 def checked(headlines: pl.DataFrame) -> pl.DataFrame:
-    """Return the distinct texts with their labels, in order of the text.
+    """Return the distinct texts with label and held_out, in order of the text.
 
     Raises
     ------
@@ -91,11 +85,15 @@ def checked(headlines: pl.DataFrame) -> pl.DataFrame:
     """
     if missing := {"text", "label"} - set(headlines.columns):
         raise _unusable(f"They have no column {', '.join(sorted(missing))}.")
-    rows = headlines.select(pl.col("text", "label").cast(pl.String)).drop_nulls()
+    if "held_out" not in headlines.columns:
+        by_hash = pl.col("text").cast(pl.String).map_elements(_is_held_out, pl.Boolean)
+        headlines = headlines.with_columns(held_out=by_hash)
+    rows = headlines.select(pl.col("text", "label").cast(pl.String), "held_out").drop_nulls()
     if unknown := sorted(set(rows["label"].unique()) - LABELS.keys()):
         raise _unusable(f"Label {unknown[0]!r} is not one of {', '.join(LABELS)}.")
     rows = rows.unique("text", keep="first", maintain_order=True).sort("text")
-    counts = [rows.filter(pl.col("label") == label).height for label in LABELS]
+    learned = rows.filter(~pl.col("held_out"))
+    counts = [learned.filter(pl.col("label") == label).height for label in LABELS]
     if min(counts) * TONES < FEWEST:
         raise _unusable(f"There are {counts} of {', '.join(LABELS)}: too few of one.")
     return rows

