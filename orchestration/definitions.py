@@ -20,6 +20,7 @@ from assets import (
     search,
     store_sync,
     training,
+    trial,
     validation,
 )
 from domain.settings import Settings
@@ -47,6 +48,7 @@ STAGES = (
     experience,
     retraining,
     ab_testing,
+    trial,
     rollback,
 )
 
