@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from adapters.market_data.folder import FolderMarketData
-from assets.sample import TRAINING_CUTOFF, sample_folder
+from assets.sample import sample_folder
 from domain.settings import PromotionSettings, Settings
 from domain.worlds import World
 from evaluation.worlds import break_world, edge_world
@@ -17,11 +17,14 @@ from evaluation.worlds import break_world, edge_world
 #: What the edge earns for who follows it (Sharpe ratio a day), and how far the trend looks back.
 _SHARPE, _LOOKBACK = 0.4, 10
 _FIRST_DAY = date(2006, 1, 3)
+#: The models learn before it: later than for the sample would leave too few days for a trial.
+_CUTOFF = date(2012, 2, 1)
 #: Unseen trading days before the edge turns into its opposite: a trial is over by then.
-_BREAK_AFTER = 80
+_BREAK_AFTER = 170
 _SEED = 1
 #: All the rungs there are; a replay has no clock, so a vote on trial is waited for.
 _RUNGS = ("SHADOW", "CANARY_5", "CANARY_25", "CANARY_50")
+_DECISIONS_PER_RUNG = 8
 _PATIENCE_SECONDS = 30.0
 
 
@@ -36,7 +39,7 @@ def plant(world: World, folder: Path) -> Planted:
     """Write a world's bars below `folder`, one CSV file a symbol."""
     days = FolderMarketData(sample_folder()).read()["date"].drop_nulls().unique().sort()
     days = days.filter(days >= _FIRST_DAY)
-    unseen = int((days < TRAINING_CUTOFF.date()).sum())
+    unseen = int((days < _CUTOFF).sum())
     shared = {"seed": _SEED, "days": len(days), "sharpe": _SHARPE, "lookback": _LOOKBACK}
     turn = unseen + _BREAK_AFTER
     if world is World.EDGE:
@@ -55,11 +58,12 @@ def on_world(settings: Settings, planted: Planted) -> Settings:
     return settings.model_copy(
         update={
             "data_folder": planted.folder,
-            "training": settings.training.model_copy(update={"until": TRAINING_CUTOFF.date()}),
+            "training": settings.training.model_copy(update={"until": _CUTOFF}),
             "promotion": PromotionSettings.model_validate(
                 {
                     **settings.promotion.model_dump(),
                     "trial": _RUNGS,
+                    "decisions_per_rung": _DECISIONS_PER_RUNG,
                     "guard_replays": True,
                     "late_vote_seconds": _PATIENCE_SECONDS,
                 }
