@@ -36,7 +36,10 @@ def followed(folder, since, until) -> float:
 
 
 def test_the_edge_lasts_in_one_and_turns_into_its_opposite_in_the_other(planted):
-    cutoff, turn = on_world(Settings(), planted[World.BREAK]).training.until, planted[World.BREAK].breaks_on
+    cutoff, turn = (
+        on_world(Settings(), planted[World.BREAK]).training.until,
+        planted[World.BREAK].breaks_on,
+    )
     last = FolderMarketData(sample_folder()).read()["date"].max()
     assert planted[World.EDGE].breaks_on is None
     assert cutoff < turn < last
