@@ -1,7 +1,9 @@
 """A/B testing: challenger and champion vote on the same live proposals."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from hashlib import sha256
+from typing import NamedTuple
 
 import dagster as dg
 
@@ -12,9 +14,10 @@ from assets.metadata import line_plot
 from assets.promotion import deployment_check, promotion_result, registered
 from assets.records import Comparison, Promotion, Registration
 from assets.retraining import champion_of
-from assets.succession import Mover, promote, reconcile, refuse, wait
+from assets.succession import Mover, life_of, promote, reconcile, refuse, wait
 from assets.traffic_split import traffic_splits
 from domain.messages import encode
+from domain.model_life import TRIAL
 from domain.models import ModelVersion
 from domain.ports.ledger import Log
 from domain.ports.model_registry import ModelRegistry
@@ -23,6 +26,51 @@ from domain.settings import Settings
 from domain.voting import AgentId
 from evaluation.sample_ratio import trusted
 from evaluation.sequential import Verdict
+
+
+class Compared(NamedTuple):
+    """A comparison, and who (champion, challenger) gave which scores."""
+
+    found: Comparison
+    scores: Mapping[str, list[int]]
+
+
+def comparison(
+    candidate: ModelVersion,
+    until: datetime,
+    *,
+    live: LiveRecord,
+    store: TimeSeriesStore,
+    settings: Settings,
+    registry: ModelRegistry,
+    deployed: DeployedModels,
+) -> Compared:
+    """Compare a version with the champion on the proposals recorded from `until` on."""
+    from assets import revoting  # noqa: PLC0415 - imports torch
+
+    agent, decisions = candidate.agent_type, live.messages(Log.DECISIONS)
+    lived = revoting.lived_proposals(decisions, live.messages(Log.ORDERS))
+    fresh = [each for each in lived if each.at >= until]
+    view = revoting.market_view(store)
+    champion = champion_of(deployed, agent)
+    challenger = deployed.install(registry, candidate)
+    cast = [revoting.votes(m, fresh, view, settings) for m in (champion, challenger)]
+    said = revoting.compared(agent, fresh, *cast)
+    splits = traffic_splits(candidate, registry.moves(agent), decisions)
+    found = Comparison(
+        agent=agent,
+        challenger=candidate.label,
+        champion=champion.version.label,
+        measure=revoting.measure_of(agent),
+        verdict=trusted(said.verdict, splits),
+        instants=tuple(instant.isoformat() for instant in said.instants),
+        differences=tuple(said.differences),
+        proposals=len(fresh),
+        purged=len(lived) - len(fresh),
+        splits=splits,
+    )
+    names = ("champion", "challenger")
+    return Compared(found, {n: [v.score for v in s] for n, s in zip(names, cast, strict=True)})
 
 
 def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
@@ -53,34 +101,13 @@ def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
         registry: dg.ResourceParam[ModelRegistry],
         deployed: dg.ResourceParam[DeployedModels],
     ) -> dg.MaterializeResult:
-        from assets import revoting  # noqa: PLC0415 - imports torch
-
-        decisions = live.messages(Log.DECISIONS)
-        lived = revoting.lived_proposals(decisions, live.messages(Log.ORDERS))
-        until = datetime.fromisoformat(record.until)
-        fresh = [each for each in lived if each.at >= until]
-        view = revoting.market_view(store)
-        champion = champion_of(deployed, agent)
         candidate = registered(registry, record)
-        challenger = deployed.install(registry, candidate)
-        cast = [revoting.votes(m, fresh, view, settings) for m in (champion, challenger)]
-        said = revoting.compared(agent, fresh, *cast)
-        splits = traffic_splits(candidate, registry.moves(agent), decisions)
-        found = Comparison(
-            agent=agent,
-            challenger=record.label,
-            champion=champion.version.label,
-            measure=revoting.measure_of(agent),
-            verdict=trusted(said.verdict, splits),
-            instants=tuple(instant.isoformat() for instant in said.instants),
-            differences=tuple(said.differences),
-            proposals=len(fresh),
-            purged=len(lived) - len(fresh),
-            splits=splits,
-        )
-        scores = {
-            n: [v.score for v in s] for n, s in zip(("champion", "challenger"), cast, strict=True)
-        }
+        until = datetime.fromisoformat(record.until)
+        compared = comparison(
+            candidate, until, live=live, store=store, settings=settings, registry=registry,
+            deployed=deployed,
+        )  # fmt: skip
+        found = compared.found
         return dg.MaterializeResult(
             value=found,
             metadata={
@@ -88,8 +115,8 @@ def _ab_test(agent: AgentId) -> dg.AssetsDefinition:
                 "reason": found.verdict.reason,
                 "proposals": found.proposals,
                 "purged": found.purged,
-                "split": " ".join(split.reason for split in splits) or "Nothing was split.",
-                "scores": line_plot("scores on the same proposals", scores),
+                "split": " ".join(split.reason for split in found.splits) or "Nothing was split.",
+                "scores": line_plot("scores on the same proposals", compared.scores),
             },
         )
 
@@ -103,7 +130,10 @@ def decide(
     record: Registration,
     found: Comparison,
 ) -> Promotion:
-    """Promote, refuse or wait: the gate and the comparison must both speak for the challenger."""
+    """Promote, refuse or wait: the gate and the comparison must both speak for the challenger.
+
+    Onto a trial it goes by the gate's word alone: there it is that the comparison is made.
+    """
     if record.version == record.champion:
         reconcile(registry, deployed, candidate.agent_type)
         return wait(registry, candidate, "Retraining gave the champion again.")
@@ -117,7 +147,8 @@ def decide(
         return refuse(registry, deployed, candidate, by._replace(reason=both))
     if found.mismatch:
         return wait(registry, candidate, reason)
-    if said is Verdict.INCONCLUSIVE:
+    climbs = life_of(registry, candidate.agent_type).next_rung(candidate.version) in TRIAL
+    if said is Verdict.INCONCLUSIVE and not climbs:
         return wait(registry, candidate, f"{reason} A person has to decide, or more data.")
     return promote(registry, deployed, candidate, expected=record.champion, by=by)
 

@@ -112,7 +112,13 @@ class Comparison(Record, frozen=True, kw_only=True):
 
 
 class Promotion(Record, frozen=True, kw_only=True):
-    """What became of a candidate, and who is champion now."""
+    """What became of a candidate, and who is champion now.
+
+    Parameters
+    ----------
+    asks
+        Whether it stands still until a person decides.
+    """
 
     agent: AgentId
     promoted: bool
@@ -120,6 +126,7 @@ class Promotion(Record, frozen=True, kw_only=True):
     champion: str
     previous: str
     reason: str
+    asks: bool = False
 
 
 class ChampionHealth(Record, frozen=True, kw_only=True):

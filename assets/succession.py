@@ -29,11 +29,15 @@ _PATIENCE_SECONDS = 3.0
 
 
 class Mover(NamedTuple):
-    """Who moves a version, why, and the SHA-256 of what it was decided on."""
+    """Who moves a version, why, and the SHA-256 of what it was decided on.
+
+    `occurred_at` is the wall clock's time where nothing else is said: a replay says its own.
+    """
 
     actor: str
     reason: str
     evidence: str = ""
+    occurred_at: datetime | None = None
 
 
 def validated(registry: ModelRegistry, version: ModelVersion, by: Mover,
@@ -197,8 +201,8 @@ def move(
 
 
 def _next(version: ModelVersion, after: DeploymentStatus, by: Mover, life: ModelLife) -> ModelMove:
-    now = datetime.now(UTC)
-    return next_move(life, version.version, after, **by._asdict(), occurred_at=now)
+    now = by.occurred_at or datetime.now(UTC)
+    return next_move(life, version.version, after, **{**by._asdict(), "occurred_at": now})
 
 
 def recorded(

@@ -21,6 +21,7 @@ from assets import (
     sentiment,
     store_sync,
     training,
+    trial,
     validation,
 )
 from domain.settings import Settings
@@ -49,6 +50,7 @@ STAGES = (
     experience,
     retraining,
     ab_testing,
+    trial,
     rollback,
 )
 

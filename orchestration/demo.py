@@ -87,8 +87,8 @@ def run_demo(settings: Settings, stages: Stages, *, days: int | None = None) -> 
         bars = unseen_bars(live, days)
         with ExitStack() as plane:
             with stages.stage("Serve: consensus, gateway, 4 agents"):
-                asyncio.run(_announce(live, bars))
-                plane.enter_context(running_live_plane(_starting_at(live, bars)))
+                asyncio.run(announce(live, bars))
+                plane.enter_context(running_live_plane(starting_at(live, bars)))
             with stages.stage("Trade the unseen days") as stage:
                 asyncio.run(_replay(live, bars, stage))
         with stages.stage(f"Retrain the {RETRAINED.replace('_', ' ')}") as stage:
@@ -135,13 +135,13 @@ def _servers(settings: Settings) -> str:
     return f"Start PostgreSQL, reach {bus}"
 
 
-def _starting_at(settings: Settings, bars: pl.DataFrame) -> Settings:
+def starting_at(settings: Settings, bars: pl.DataFrame) -> Settings:
     """Return settings under which agents start with the history before the first of `bars`."""
     serving = settings.serving.model_copy(update={"history_until": bars["timestamp"].min()})
     return settings.model_copy(update={"serving": serving})
 
 
-async def _announce(settings: Settings, bars: pl.DataFrame) -> None:
+async def announce(settings: Settings, bars: pl.DataFrame) -> None:
     """Put the headlines of the time of `bars` on the bus, where agents find them."""
     first, last = bars["timestamp"].min(), bars["timestamp"].max()
     after: datetime = last + timedelta(microseconds=1)  # type: ignore[assignment,operator]

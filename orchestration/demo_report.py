@@ -19,6 +19,7 @@ from assets.records import Registration
 from consensus.audit import read_log
 from domain.chain import log_hash
 from domain.messages import Message
+from domain.model_life import ModelMove
 from domain.models import ModelVersion
 from domain.ports.ledger import Ledger, Log
 from domain.ports.time_series import Table
@@ -50,12 +51,21 @@ class Record:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What the demo has gathered: the bars it replayed, the record, and the batch runs."""
+    """What the demo has gathered: the bars it replayed, the record, and the batch runs.
+
+    Parameters
+    ----------
+    world, truth, moves
+        Of a planted world: its name, what is true in it, and what became of the models.
+    """
 
     bars: pl.DataFrame
     record: Record
     pipeline: PipelineResult
     retraining: RetrainingResult | None
+    world: str = ""
+    truth: str = ""
+    moves: Sequence[ModelMove] = ()
 
 
 async def read_record(ledger: Ledger) -> Record:
@@ -104,6 +114,8 @@ def write_report(settings: Settings, run: Run) -> Path:
         models=model_frame(versions, _trained_until(registrations)),
         gates=tuple(replace(r.verdict, candidate=r.label) for r in registrations),
         challenger=None if run.retraining is None else _comparison(run.retraining),
+        truth=run.truth,
+        moves=tuple(run.moves),
     )
     write(report, path)
     return path
@@ -138,14 +150,18 @@ def _parameters(
     settings: Settings, run: Run, data_version: str, versions: Sequence[ModelVersion]
 ) -> RunParameters:
     days = run.bars["timestamp"].n_unique()
-    trading = settings.trading
+    trading, world = settings.trading, f" --world {run.world}" if run.world else ""
     return RunParameters(
-        command=f"quorum demo --seed {settings.seed} --days {days}",
+        command=f"quorum demo{world} --seed {settings.seed} --days {days}",
         seed=settings.seed,
         symbols=tuple(sorted(run.bars["symbol"].unique())),
-        market="Daily bars of five US stocks, 2000–2013 (Quandl WIKI, public domain), "
+        market=f"A planted world on the sample's calendar. {run.truth}"
+        if run.world
+        else "Daily bars of five US stocks, 2000–2013 (Quandl WIKI, public domain), "
         "total-return adjusted",
-        news="Generated headlines: seeded noise that knows nothing of the prices",
+        news=""
+        if run.world
+        else "Generated headlines: seeded noise that knows nothing of the prices",
         costs=f"Half-spread {trading.half_spread_bps} bps, square-root impact "
         f"{trading.impact_coefficient} daily volatilities, {trading.fee_per_share} USD per share.",
         decision_log_hash=run.record.decision_log_hash,

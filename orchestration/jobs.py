@@ -85,6 +85,11 @@ retraining = {
     )
     for agent in AgentId
 }
+trials = dg.define_asset_job(
+    "trials",
+    dg.AssetSelection.assets(*([agent.value, "trial"] for agent in AgentId)),
+    description="Each version on trial climbs a rung, is refused, or waits for a person.",
+)
 walk_forward = dg.define_asset_job(
     "walk_forward",
     dg.AssetSelection.groups("walk_forward"),
@@ -105,6 +110,7 @@ JOBS = (
     batch,
     collect_experiences,
     sign_tree_heads,
+    trials,
     walk_forward,
     *retraining.values(),
     *search.values(),

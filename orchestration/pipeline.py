@@ -162,6 +162,18 @@ def run_retraining(
     )
 
 
+def run_trials(settings: Settings) -> Mapping[AgentId, Promotion]:
+    """Judge every version on trial by the record: it climbs, is refused, or stays.
+
+    Raises
+    ------
+    QuorumError
+        Whatever an asset refuses.
+    """
+    result, _ = _run(settings, "trials", None)
+    return {agent: _value(result, agent, "trial") for agent in AgentId}
+
+
 def _value(result: dg.ExecuteInProcessResult, agent: AgentId, stage: str) -> Any:  # noqa: ANN401 - the stage's record
     return result.asset_value(dg.AssetKey([agent.value, stage]))
 

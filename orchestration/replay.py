@@ -6,7 +6,7 @@ replay takes the live path, over the real bus, and is deterministic all the same
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -30,6 +30,12 @@ STAGES: tuple[tuple[str, Stream], ...] = (
     ("consensus", Stream.VOTES),
     ("consensus", Stream.TIME),
     ("gateway", Stream.DECISIONS),
+)
+
+#: The stages, and the agents' guardrails behind them: what they take in ends before the next bar.
+GUARDED_STAGES = (
+    *STAGES,
+    *((f"experience.{agent}", Stream.EXPERIENCES) for agent in AgentId),
 )
 
 _POLL_SECONDS = 0.001
@@ -71,11 +77,19 @@ class Replay:
     stage_timeout_seconds
         How long one stage may take before the replay goes on without it (it is logged, and a
         tick of logical time then closes the round by the rule of degraded participation).
+    stages
+        What is waited for after each bar, in order.
     """
 
     def __init__(
-        self, bus: MessageBus, partitions: int, *, stage_timeout_seconds: float = 60.0
+        self,
+        bus: MessageBus,
+        partitions: int,
+        *,
+        stage_timeout_seconds: float = 60.0,
+        stages: Sequence[tuple[str, Stream]] = STAGES,
     ) -> None:
+        self._stages = stages
         self._bus = bus
         self._partitions = partitions
         self._timeout = stage_timeout_seconds
@@ -114,7 +128,7 @@ class Replay:
 
     async def drain(self, partition: int) -> None:
         """Wait until each stage in turn has finished with everything on `partition`."""
-        for group, stream in STAGES:
+        for group, stream in self._stages:
             try:
                 async with asyncio.timeout(self._timeout):
                     # The bus has no event for "drained"; polling is what it offers.

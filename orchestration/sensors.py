@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from adapters.model_registry.deployed import DeployedModels
 from adapters.time_series import open_time_series
 from assets.quality_report import report_failed_run
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings, load_settings
 from domain.voting import AgentId
-from orchestration.jobs import retraining
+from orchestration.jobs import retraining, trials
 from orchestration.tracking import close_runs
 
 
@@ -32,6 +33,35 @@ def retrain_on_experience(
         return
     context.update_cursor(str(found))
     yield dg.RunRequest(run_key=f"experiences-{found}", tags={"trigger": "experiences"})
+
+
+@dg.sensor(
+    job=trials,
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Judges the versions on trial anew when outcomes have come in.",
+)
+def climb_rungs(
+    context: dg.SensorEvaluationContext,
+    settings: dg.ResourceParam[Settings],
+    store: dg.ResourceParam[TimeSeriesStore],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Compare who stands where, and the number of experiences, with the last request's (cursor)."""
+    lives = [DeployedModels.of(settings).life(agent) for agent in AgentId]
+    standing = [
+        f"{life.agent}@{number}:{life.of(number).status}"
+        for life in lives
+        if (number := life.on_trial) is not None
+    ]
+    if not standing:
+        yield dg.SkipReason("No version is on trial.")
+        return
+    known = f"{' '.join(standing)} {store.read(Table.EXPERIENCES).height}"
+    if known == context.cursor:
+        yield dg.SkipReason("Nothing new is known of the versions on trial.")
+        return
+    context.update_cursor(known)
+    yield dg.RunRequest(run_key=f"trials-{known}", tags={"trigger": "trial"})
 
 
 def _close(context: dg.RunStatusSensorContext) -> dg.SkipReason:
@@ -75,6 +105,7 @@ def report_quality_of_failed_runs(context: dg.RunStatusSensorContext) -> dg.Skip
 SENSORS = (
     report_quality_of_failed_runs,
     retrain_on_experience,
+    climb_rungs,
     close_trials_of_failed_runs,
     close_trials_of_cancelled_runs,
 )

@@ -114,6 +114,7 @@ class AgentRuntime:
             "model": self._agent.model_version.label if self._agent else "",
             "fallback": self._source.fallback,
             "trial": trial.version.label if trial else "",
+            "rung": trial.status if trial and trial.ready else "",
         }
 
     async def vote(self, proposal: TradingProposal, version: int | None = None) -> Vote:
@@ -230,7 +231,7 @@ class AgentRuntime:
                 return
 
     def _votes(self, agent: "BaseAgent") -> Voting:
-        """Return what hands messages to the agent; a replay watches nobody."""
+        """Return what hands messages to the agent; a replay watches where it is told to."""
 
         async def adopt() -> None:
             if await asyncio.to_thread(self._source.refresh):
@@ -241,8 +242,8 @@ class AgentRuntime:
             return Watch(agent.model_version, self._models, self.metrics, self._settings, now)
 
         now = open_clock(self._settings).now
-        live = self._settings.clock == "system"
-        return Voting(agent, adopt, watch if live else None)
+        watched = self._settings.clock == "system" or self._settings.promotion.guard_replays
+        return Voting(agent, adopt, watch if watched else None)
 
     async def _watch_model(self, voting: Voting) -> None:
         """Take another model up as soon as it is deployed, votes or no votes."""

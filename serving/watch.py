@@ -51,19 +51,23 @@ class Watch:
         self._late = settings.promotion.late_vote_seconds
         self._guard = Guard(settings.promotion, float(settings.trading.maximum_drawdown))
         self._over = False
+        #: How fast a replay goes says nothing, nor when a portfolio reaches an agent beside it.
+        self._timed = settings.clock == "system"
 
     def voted(self, seconds: float) -> Breach | None:
         """Take in how long a vote took."""
+        if not self._timed:
+            return None
         late = self._guard.observe(Guardrail.LATENCY, float(seconds > self._late))
         return self._guard.observe(Guardrail.ERRORS, 0.0) or late
 
     def failed(self) -> Breach | None:
         """Take in that a vote failed."""
-        return self._guard.observe(Guardrail.ERRORS, 1.0)
+        return None if not self._timed else self._guard.observe(Guardrail.ERRORS, 1.0)
 
     def observed(self, message: Message) -> Breach | None:
         """Take in what became of earlier votes, and of the portfolio."""
-        if isinstance(message, PortfolioUpdated):
+        if isinstance(message, PortfolioUpdated) and self._timed:
             return self._guard.observe_equity(float(message.portfolio.equity))
         if isinstance(message, Experience):
             return self._learned(message)

@@ -423,6 +423,9 @@ class PromotionSettings(SettingsGroup):
         description="Rungs that a validated model climbs on live proposals before it is live "
         "(JSON list, in order); empty: the gate and the test on recorded proposals decide.",
     )
+    decisions_per_rung: int = Field(
+        default=20, ge=1, description="Decisions on record before a version leaves a rung of trial."
+    )
     approval: bool = Field(
         default=False, description="Whether a person has to let a model go live."
     )
@@ -442,6 +445,10 @@ class PromotionSettings(SettingsGroup):
         gt=0,
         lt=0.5,
         description="Expected share of false alarms among the rollbacks of all agents' guardrails.",
+    )
+    guard_replays: bool = Field(
+        default=False,
+        description="Whether guardrails on outcomes hold in a replay, too; those on time never do.",
     )
     maximum_error_rate: float = Field(
         default=0.02, gt=0, lt=1, description="Share of votes that may fail or time out."

@@ -6,6 +6,7 @@ import polars as pl
 
 from domain.errors import InvalidValue
 from domain.messages import Value
+from domain.model_life import ModelMove
 from domain.voting import AgentId
 from evaluation.gate import GateReport
 from evaluation.sequential import SequentialVerdict
@@ -194,6 +195,11 @@ class ChallengerComparison:
 class ReportInput:
     """Everything the report shows; frames have the columns of `COLUMNS`, rows in any order.
 
+    Parameters
+    ----------
+    truth, moves
+        What is true in a planted world, and what became of the models meanwhile.
+
     Raises
     ------
     InvalidValue
@@ -214,6 +220,8 @@ class ReportInput:
     gates: tuple[GateReport, ...] = ()
     challenger: ChallengerComparison | None = None
     notes: tuple[str, ...] = field(default=())
+    truth: str = ""
+    moves: tuple[ModelMove, ...] = ()
 
     def __post_init__(self) -> None:
         for name, schema in SCHEMAS.items():

@@ -240,7 +240,7 @@ def test_dagster_knows_both_runs_and_every_asset(demo):
     of_others = {(agent, stage) for agent in AgentId for stage in retraining} - {
         (AgentId.MARKET_ANALYST, stage) for stage in retraining
     }
-    asked_for = ("as_of_model", "search", "rollback")
+    asked_for = ("as_of_model", "search", "rollback", "trial")
     of_others |= {(agent, stage) for agent in AgentId for stage in asked_for}
     of_others |= {("asset_health",), ("portfolio_history",), ("second_store",)}
     assert {tuple(key.path) for key in set(keys) - made} == of_others

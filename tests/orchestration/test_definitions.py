@@ -94,6 +94,7 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
     assert {s.name: s.default_status.value for s in repository.sensor_defs} == {
         "report_quality_of_failed_runs": "RUNNING",
         "retrain_on_experience": "RUNNING",
+        "climb_rungs": "RUNNING",
         "close_trials_of_failed_runs": "RUNNING",
         "close_trials_of_cancelled_runs": "RUNNING",
     }
@@ -105,6 +106,7 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
         "collect_experiences",
         "sign_tree_heads",
         "retrain_execution",
+        "trials",
         "walk_forward",
         "search_execution",
     } <= jobs

@@ -7,11 +7,15 @@ import polars as pl
 import pytest
 
 from adapters.time_series.memory import MemoryTimeSeries
+from domain.model_life import ModelLife, Standing
+from domain.models import DeploymentStatus
 from domain.ports.time_series import Table
 from domain.settings import Settings, TrainingSettings
+from domain.voting import AgentId
+from orchestration import sensors
 from orchestration.definitions import defs
 from orchestration.schedules import daily_experiences, daily_market_data, hourly_tree_head
-from orchestration.sensors import retrain_on_experience
+from orchestration.sensors import climb_rungs, retrain_on_experience
 
 FRIDAY = datetime(2024, 5, 3, 22, 15, tzinfo=UTC)
 
@@ -50,6 +54,42 @@ def test_new_experiences_start_a_retraining(tmp_path, cursor, stored, requested,
     )
     assert (data.cursor or cursor) == cursor_after
     assert requested or "are needed" in data.skip_message
+
+
+class Lives:
+    """What a machine knows of its models: one version of one agent stands on a rung, or none."""
+
+    def __init__(self, rung: DeploymentStatus | None):
+        self._standings = {} if rung is None else {2: Standing(rung)}
+
+    def life(self, agent: AgentId) -> ModelLife:
+        return ModelLife(agent, self._standings if agent is AgentId.EXECUTION else {})
+
+
+_IN_SHADOW = "execution@2:SHADOW 3"
+
+
+@pytest.mark.parametrize(
+    ("cursor", "rung", "stored", "cursor_after"),
+    [
+        (None, None, 3, None),
+        (None, DeploymentStatus.SHADOW, 3, _IN_SHADOW),
+        (_IN_SHADOW, DeploymentStatus.SHADOW, 3, _IN_SHADOW),
+        (_IN_SHADOW, DeploymentStatus.SHADOW, 4, "execution@2:SHADOW 4"),
+        (_IN_SHADOW, DeploymentStatus.CANARY_5, 3, "execution@2:CANARY_5 3"),
+        (_IN_SHADOW, None, 9, _IN_SHADOW),
+    ],
+)
+def test_what_is_on_trial_is_judged_when_something_new_is_known(
+    tmp_path, monkeypatch, cursor, rung, stored, cursor_after
+):
+    monkeypatch.setattr(sensors.DeployedModels, "of", lambda _: Lives(rung))
+    resources = {"settings": Settings(home=tmp_path), "store": experiences(stored)}
+    with dg.build_sensor_context(cursor=cursor, resources=resources) as context:
+        data = climb_rungs.evaluate_tick(context)
+    requested = [f"trials-{cursor_after}"] if cursor_after != cursor else []
+    assert [request.run_key for request in data.run_requests or []] == requested
+    assert (data.cursor or cursor) == cursor_after
 
 
 def tick(schedule, settings: Settings):

@@ -2,28 +2,50 @@
 
 import asyncio
 import math
+import threading
 import time
 from contextlib import asynccontextmanager
+from decimal import Decimal
 
 import msgspec
 import pytest
 
 from adapters.bus.memory import MemoryBus
+from adapters.clock import EventClock
 from adapters.metrics import PrometheusMetrics
+from consensus.engine import Engine
+from consensus.service import rules_from
 from domain.assignment import to_challenger
 from domain.identity import derive_id
-from domain.messages import decode
+from domain.market import MarketData
+from domain.messages import decode, encode
 from domain.models import DeploymentStatus
+from domain.orders import OrderUpdated
 from domain.ports.model_source import DeployedModel
+from domain.settings import Settings
 from domain.streams import Stream
-from domain.voting import AgentId
+from domain.voting import AgentId, ConsensusResult
 from serving.trial import NotVoting, Trial
 from serving.voting import Voting
 from tests.builders import proposal, vote
+from trading.gateway import Gateway
+from trading.paper_venue import PaperVenue
 
 AGENT = AgentId.RISK_MANAGER
 S = DeploymentStatus
 PROPOSALS = [proposal(f"p{i}", seconds=i) for i in range(60)]
+BAR = MarketData(
+    message_id=derive_id("bar", "IBM"),
+    correlation_id=derive_id("bar", "IBM"),
+    occurred_at=PROPOSALS[0].occurred_at,
+    symbol="IBM",
+    observed_at=PROPOSALS[0].occurred_at,
+    price=Decimal(100),
+    open=Decimal(100),
+    high=Decimal(100),
+    low=Decimal(100),
+    volume=Decimal(1_000_000),
+)
 
 
 class Agent:
@@ -36,7 +58,12 @@ class Agent:
     async def vote_on_decision(self, made):
         score = self.hostility(made)
         cast = vote(made.proposal_id, AGENT, score=score)
-        return msgspec.structs.replace(cast, model_version=self.model_version.label)
+        return msgspec.structs.replace(
+            cast,
+            proposal_id=made.proposal_id,
+            occurred_at=made.occurred_at,
+            model_version=self.model_version.label,
+        )
 
     async def process_message(self, made):
         await self.publish(Stream.VOTES, made.symbol, await self.vote_on_decision(made))
@@ -131,6 +158,53 @@ async def test_with_a_hostile_challenger_in_shadow_every_vote_is_the_same_byte_f
     made = None if kind == "none" else await trial(HOSTILE[kind], S.SHADOW)
     assert await votes_of(deploy, made) == without
     assert len(without) == len(PROPOSALS)
+
+
+class Slow:
+    """Takes 10 s for each vote, or until the test lets it go."""
+
+    def __init__(self):
+        self.asked = self.answered = 0
+        self.let_go = threading.Event()
+
+    def __call__(self, _):
+        self.asked += 1
+        self.let_go.wait(10)
+        self.answered += 1
+        return 100
+
+
+async def orders_of(cast: list[bytes]) -> list[bytes]:
+    """Return the bytes of all that engine, controls and paper venue make of a service's votes."""
+    settings = Settings()
+    engine = Engine(rules_from(settings))
+    venue, clock = PaperVenue(settings.trading), EventClock()
+    clock.observe(BAR.occurred_at)
+    gateway = Gateway(venue, clock, PrometheusMetrics(), settings.trading)
+    made = [*await gateway.on_market_data(BAR)]
+    for i, (each, data) in enumerate(zip(PROPOSALS, cast, strict=True)):
+        others = [vote(f"p{i}", a, score=76, seconds=i) for a in AgentId if a is not AGENT]
+        for message in (each, *others, decode(data)):
+            for event in engine.apply(message):
+                made.append(event)
+                if isinstance(event, ConsensusResult):
+                    made += [*await gateway.on_decision(event), *await gateway.dispatch()]
+    assert sum(isinstance(event, OrderUpdated) for event in made) > 0
+    return [encode(event) for event in made]
+
+
+async def test_with_a_challenger_that_takes_10_s_orders_are_the_same_and_no_vote_waits_for_it(
+    deploy, trial
+):
+    slow = Slow()
+    without = await orders_of(await votes_of(deploy, None))
+    made = await trial(slow, S.SHADOW)
+    try:
+        cast = await votes_of(deploy, made)
+        assert slow.answered == 0, "all votes were out before the slow one gave its first"
+        assert await orders_of(cast) == without
+    finally:
+        slow.let_go.set()
 
 
 async def test_shadow_votes_are_kept_where_nobody_acts_on_them(deploy, trial, tmp_path, eventually):

@@ -177,6 +177,17 @@ async def test_a_replay_watches_nobody(voting, lived, models):
     assert models.current(AGENT).version.version == 2
 
 
+def test_in_a_replay_neither_speed_nor_what_comes_beside_it_is_a_breach(
+    models, lived, tmp_path, metrics
+):
+    _, two = lived(1, 2)
+    settings = Settings(home=tmp_path, clock="event", promotion={"guard_replays": True})
+    watch = Watch(two, models, metrics, settings, lambda: NOON)
+    assert {watch.failed() for _ in range(50)} == {None}
+    assert {watch.voted(99.0) for _ in range(50)} == {None}
+    assert [watch.observed(portfolio(equity, i)) for i, equity in enumerate((100, 1))] == [None] * 2
+
+
 def test_a_version_that_falls_twice_is_quarantined_without_any_registry(models, lived):
     lived(1, 2)
     told = {"actor": "guard", "reason": "r", "evidence": "", "occurred_at": NOON}

@@ -1,0 +1,10 @@
+"""The planted worlds that can be asked for by name."""
+
+from enum import StrEnum
+
+
+class World(StrEnum):
+    """What is planted: an edge that lasts, or one that turns into its opposite."""
+
+    EDGE = "edge"
+    BREAK = "break"
