@@ -301,12 +301,14 @@ class OrderBook:
 
     def _exit_made(self, state: OrderState, status: OrderStatus) -> None:
         """Count a way out; what a control refused is not tried again."""
-        known = self._guards.get(state.order.symbol, {})
+        symbol = state.order.symbol
+        known = self._guards.get(symbol, {})
         guard = known.get(state.order.parent_order_id)
         if guard is not None and status is OrderStatus.SUBMITTED:
             guard.made += 1
         elif guard is not None and status is OrderStatus.DENIED:
             del known[state.order.parent_order_id]
+            self._drop_if_empty(symbol)
 
     def _closed(self, order: Order, quantity: Decimal) -> None:
         """Take what was closed off its own entry, or off the oldest ones."""
@@ -320,3 +322,9 @@ class OrderBook:
             quantity = EXACT.subtract(quantity, taken)
             if not guard.remaining:
                 del known[entry]
+        self._drop_if_empty(order.symbol)
+
+    def _drop_if_empty(self, symbol: str) -> None:
+        """Forget a symbol without guards, as a book that never had one has it."""
+        if not self._guards.get(symbol, {0: None}):
+            del self._guards[symbol]

@@ -157,9 +157,10 @@ def calibrate(network: PolicyNetwork, lesson: Lesson) -> Model:
 def hurdle_of(promised: Floats) -> float:
     """Return what a trade must promise so that taking it makes the Sharpe ratio larger.
 
-    Of trades of like size and risk that are taken side by side, the Sharpe ratio is largest where
-    those are taken that promise at least half of the mean of those taken: with sum S of n, one
-    that promises m raises S / sqrt(n) where (S + m) / sqrt(n + 1) is larger, so m > S / 2n.
+    Of trades of like size and risk that are taken side by side, from the best down, the Sharpe
+    ratio is the sum S of what n of them promise over sqrt(n). Where it is largest, the next one
+    promises less than S (sqrt(1 + 1/n) - 1) < S / 2n, and the last one more than that: half of
+    the mean of those taken parts the two.
 
     Parameters
     ----------
@@ -169,9 +170,9 @@ def hurdle_of(promised: Floats) -> float:
     gains = np.sort(promised[promised > 0.0])[::-1]
     if not len(gains):
         return 0.0
-    halves = gains.cumsum() / np.arange(1, len(gains) + 1) / 2.0
-    taken = int((gains >= halves).argmin()) or len(gains)
-    return float(halves[taken - 1])
+    counts = np.arange(1, len(gains) + 1)
+    taken = int((gains.cumsum() / np.sqrt(counts)).argmax()) + 1
+    return float(gains[:taken].mean() / 2.0)
 
 
 def _directions(network: PolicyNetwork, rows: Panel) -> Floats:

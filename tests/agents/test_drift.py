@@ -94,13 +94,14 @@ def test_a_market_gone_wild_makes_every_agent_doubt_and_then_abstain(agent, worl
             limits=limits, serving=ServingSettings(maximum_drift_score=most),
         )  # fmt: skip
 
-    # For three days the source quotes a tenth of the price, and a tenth of that as the low.
+    # For three days the source quotes a part of the price that no split makes, and far less as the
+    # low.
     wrong = pl.col("timestamp").is_between(
         world.until - timedelta(days=4), world.until - timedelta(days=1), closed="both"
     )
     scaled = {
         name: pl.when(wrong).then(pl.col(name) * by).otherwise(pl.col(name))
-        for name, by in {"open": 0.1, "high": 0.1, "close": 0.1, "low": 0.01}.items()
+        for name, by in {"open": 0.115, "high": 0.115, "close": 0.115, "low": 0.01}.items()
     }
     usual, doubtful, wild = cast(2.0), cast(1e6, **scaled), cast(1.0001, **scaled)
     assert not usual.abstention

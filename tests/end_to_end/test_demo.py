@@ -221,7 +221,9 @@ def test_every_training_run_is_a_finished_trial(registry, demo):
     experiment = client.get_experiment_by_name(EXPERIMENT)
     runs = client.search_runs([experiment.experiment_id], max_results=1000)
     assert {run.info.status for run in runs} == {"FINISHED"}
-    trials = {run.info.run_id: run for run in runs if "quorum.agent" in run.data.tags}
+    trials = {
+        run.info.run_id: run for run in runs if run.data.tags.get("quorum.agent") in set(AgentId)
+    }
     versions = [version for agent in AgentId for version in registry.versions(agent)]
     assert {version.run_id for version in versions} == set(trials)
     for version in versions:

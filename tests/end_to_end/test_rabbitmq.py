@@ -91,7 +91,7 @@ async def test_the_same_decisions_though_the_server_is_killed_twice(
     bars = whole_loop.unseen_bars(settings, DAYS)
     starting = settings.serving.model_copy(update={"history_until": bars["timestamp"].min()})
     settings = settings.model_copy(update={"serving": starting})
-    await whole_loop._announce(settings, bars)
+    await whole_loop.announce(settings, bars)
     async with live_plane(settings):
         await replayed(settings, bars, rabbitmq)
     ledger = open_ledger(settings)
