@@ -28,8 +28,9 @@ def demo(
     Learns four models, serves them, trades the months that no model has seen over the live
     plane, retrains one agent on what it experienced, and promotes or refuses it.
 
-    With --world the bars are planted: a learned model climbs from shadow over canary to life
-    (edge); where the edge turns into its opposite (break), its guardrail takes it back.
+    With --world the bars are planted, so that it is known when an edge is there (edge) and when it
+    turns into its opposite (break). Learned models that pass the gate climb from shadow over canary
+    as far as their record carries them; the report tells every move, and why.
     """
     settings = load_settings(seed=seed, clock="event")
     from rich.console import Console  # noqa: PLC0415
