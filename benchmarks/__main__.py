@@ -19,7 +19,6 @@ BENCHMARKS = (
     "start_up",
     "decision_latency",
     "engine_throughput",
-    "consensus_throughput",
     "consensus_sustained",
     "consensus_failover",
     "consensus_scale",
@@ -47,6 +46,7 @@ BENCHMARKS = (
     "sentiment",
     "learning",
     "planted_worlds",
+    "planted_rule",
     "gate",
 )
 
