@@ -107,4 +107,5 @@ def run(measure: Callable[[], Sequence[Row]]) -> None:
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")
     as_json = parser.parse_args().json
     rows = measure()
-    print(msgspec.json.encode(rows).decode() if as_json else table(rows))
+    # NumPy's floats are Python's too, but not to msgspec.
+    print(msgspec.json.encode(rows, enc_hook=float).decode() if as_json else table(rows))

@@ -42,6 +42,23 @@ def test_importing_the_definitions_stays_light():
     assert not HEAVY & set(modules)
 
 
+_THREADS = """
+import dagster, orchestration.definitions, numpy, threadpoolctl, torch
+found = threadpoolctl.threadpool_info()
+assert any(each["user_api"] == "blas" for each in found)
+print({each["num_threads"] for each in found}, torch.get_num_threads())
+"""
+
+
+def test_arithmetic_has_one_thread_whatever_the_machine():
+    bare = {n: v for n, v in os.environ.items() if not n.endswith("_NUM_THREADS")}
+    run = subprocess.run(
+        [sys.executable, "-c", _THREADS], capture_output=True, text=True, cwd=ROOT, check=True,
+        env=bare,
+    )  # fmt: skip
+    assert run.stdout.split() == ["{1}", "1"]
+
+
 def graph() -> dict[str, dict[str, object]]:
     """Return key → what a change of must be meant."""
     known = defs.resolve_asset_graph()
