@@ -10,8 +10,9 @@ against nothing, and gets `NO_OBJECTION` at most. Otherwise the weight of the su
 least of the reward, would carry every proposal over any objection.
 
 Below, the score falls faster, so that an objection is heard: the firmest rejects the proposal
-where the others have none (65 and three times 77 have a variance of 27), and sends it to a
-person where the Analyst is all for it (65, 77, 77 and 84: 47). Two firm ones reject it (36).
+where the others have none (63 and three times 77 have a variance of 37), and sends it to a
+person where the Analyst is all for it (63, 77, 77 and 84: 58), or where it is two against two
+(63, 63, 77 and 77: 49).
 """
 
 import numpy as np
@@ -22,7 +23,7 @@ from domain.voting import ACCEPTANCE
 
 HIGHEST = 84
 NO_OBJECTION = 77
-LOWEST = 65
+LOWEST = 63
 #: Chance from which on the agent accepts.
 EVEN_CHANCE = 0.5
 #: An objection reaches `LOWEST` at this share of the distance at which consent reaches `HIGHEST`.

@@ -24,7 +24,7 @@ from evaluation.decisions import executed_less_rejected, shares
 from evaluation.planted_rule import decided_on
 from evaluation.worlds import World, edge_world, no_edge_world
 
-SEEDS = range(11, 23)
+SEEDS = range(51, 63)
 SYMBOLS = tuple("ABCDEFGH")
 DAYS, LIVE = 1_800, 270
 WORLDS: dict[str, Callable[..., World]] = {"edge": edge_world, "no edge": no_edge_world}
