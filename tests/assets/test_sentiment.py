@@ -15,12 +15,13 @@ from assets.sentiment import (
     contest,
     enough_held_out,
     headline_reader,
+    kind_to_train,
     labelled_rows,
     read_labelled,
 )
 from assets.written_headlines import written_headlines
 from domain.errors import DataQualityError
-from domain.settings import Settings, TrainingSettings
+from domain.settings import ReaderKind, Settings, TrainingSettings
 from evaluation.gate import CheckOutcome
 from orchestration.definitions import definitions
 from orchestration.pipeline import dagster_instance
@@ -98,6 +99,20 @@ def test_configured_labels_take_their_place_from_a_file_or_a_folder(tmp_path):
     assert set(rows["text"]) == set(INVENTED["text"])
     assert 0.1 < rows["held_out"].mean() < 0.2
     assert labelled_rows(settings_of(tmp_path, tmp_path / "a.csv")).height == half
+
+
+def test_given_labels_train_the_encoder_where_it_is_installed(tmp_path, monkeypatch):
+    given, installed = (
+        settings_of(tmp_path, tmp_path),
+        "agents.sentiment.pretrained.pretrained_folder",
+    )
+    monkeypatch.setattr(installed, lambda: tmp_path)
+    assert kind_to_train(given) is ReaderKind.FROZEN
+    assert kind_to_train(settings_of(tmp_path)) is ReaderKind.FAST
+    training = TrainingSettings(headline_model=ReaderKind.TUNED)
+    assert kind_to_train(Settings(home=tmp_path, training=training)) is ReaderKind.TUNED
+    monkeypatch.setattr(installed, lambda: None)
+    assert kind_to_train(given) is ReaderKind.FAST
 
 
 def test_labels_that_are_not_there_are_told(tmp_path):
