@@ -35,7 +35,7 @@ _OUTBOX_HEADS = """
     WHERE log = %s AND partition = %s
 """
 _DECIDED = "SELECT transaction FROM ledger.two_phase_commits WHERE log = %s AND partition = %s"
-_LONG_EVENT = 2_500  # a shorter one the database itself keeps well
+_LONG_EVENT = 400  # bytes, of an event that is worth compressing
 _ONE_EVENT_AN_ID = "event_ids_pkey"
 _OUTBOX_KEPT = 10_000
 _FORGOTTEN_AT_ONCE = 2_000
