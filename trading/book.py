@@ -13,6 +13,7 @@ import msgspec
 
 from domain.errors import QuorumError
 from domain.experience import Experience
+from domain.limits import LimitChangeUpdated, LimitsDeclared
 from domain.market import MarketData
 from domain.messages import Message
 from domain.money import EXACT, ZERO
@@ -37,12 +38,15 @@ from trading.bracket import Bracket, Guard
 from trading.controls.context import reservation
 from trading.experience import ExperienceBook, ExperiencesState
 from trading.exposure import Exposures, ExposuresState
+from trading.limits import Limits, LimitsState
 from trading.market import Market, MarketState
 from trading.order_state import OrderState
 from trading.portfolio import PortfolioLedger, PortfolioState
 
 #: A child that waits for its time.
 _PLANNED = OrderStatus.INITIALIZED
+#: A person's time isn't the market's.
+_OF_PERSONS = (TradingStateChanged, LimitChangeUpdated)
 
 
 class UnexplainedExecution(QuorumError):
@@ -69,6 +73,7 @@ class BookState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     market_time: datetime | None
     brackets: dict[str, Bracket] = {}
     guards: dict[str, dict[str, Guard]] = {}
+    limits: LimitsState = LimitsState()
 
 
 class OrderBook:
@@ -88,6 +93,7 @@ class OrderBook:
         self.orders: dict[str, OrderState] = {}
         self.exposures = Exposures(settings.sectors)
         self.activity = Activity(settings)
+        self.limits = Limits(settings)
         self.states: dict[Scope, TradingState] = {}
         self.high_water_mark = self.ledger.equity
         self.market_time: datetime | None = None
@@ -115,6 +121,7 @@ class OrderBook:
         book.orders = dict(state.orders)
         book.states = dict(state.states)
         book.activity = Activity.of(state.activity, settings)
+        book.limits = Limits.of(state.limits, settings)
         book.exposures = Exposures.of(state.exposures, settings.sectors)
         book.high_water_mark = state.high_water_mark
         book.market_time = state.market_time
@@ -141,6 +148,7 @@ class OrderBook:
             market_time=self.market_time,
             brackets=self._brackets,
             guards=self._guards,
+            limits=self.limits.state(),
         )
         # Order of insertion is part of the state, so dictionaries are kept as they are.
         return msgspec.json.Encoder(decimal_format="string").encode(state)
@@ -160,7 +168,7 @@ class OrderBook:
         trading.order_state.IllegalTransition, trading.order_state.Overfill
             If an order's events contradict each other.
         """
-        if not isinstance(event, TradingStateChanged):  # a person's time isn't the market's
+        if not isinstance(event, _OF_PERSONS):
             self.market_time = max(self.market_time or event.occurred_at, event.occurred_at)
         match event:
             case MarketData():
@@ -172,10 +180,7 @@ class OrderBook:
                 held = self.ledger.market_value(event.symbol)
                 self.exposures.mark(event.symbol, event.price, held)
             case ConsensusResult():
-                self._taken.add(event.message_id)
-                self.experiences.open(event)
-                if self._settings.brackets and (found := Bracket.of(event, self._settings)):
-                    self._brackets[event.decision_id] = found
+                self._take(event)
             case OrderUpdated():
                 self._update(event)
             case ExecutionReport():
@@ -183,12 +188,12 @@ class OrderBook:
             case Experience():
                 self.experiences.close(event)
             case TradingStateChanged():
+                self._change_state(event)
+            case LimitsDeclared():
+                self.limits.apply(event)
+            case LimitChangeUpdated():
                 self._taken.add(event.causation_id)
-                if event.state is TradingState.ACTIVE and event.scope == EVERYTHING:
-                    # Resuming is a person's decision: the drawdown is measured from here on.
-                    self.high_water_mark = self.ledger.equity
-                self.activity.changed(event)
-                self.states[event.scope] = event.state
+                self.limits.apply(event)
             case PortfolioUpdated():
                 self.activity.valued(event.portfolio.equity, event.occurred_at)
                 self.high_water_mark = max(self.high_water_mark, event.portfolio.equity)
@@ -221,6 +226,20 @@ class OrderBook:
     def guards(self, symbol: str) -> Mapping[str, Guard]:
         """Return what is to be kept under ways out of a symbol, by entry, the oldest first."""
         return self._guards.get(symbol, {})
+
+    def _take(self, decision: ConsensusResult) -> None:
+        self._taken.add(decision.message_id)
+        self.experiences.open(decision)
+        if self._settings.brackets and (found := Bracket.of(decision, self._settings)):
+            self._brackets[decision.decision_id] = found
+
+    def _change_state(self, event: TradingStateChanged) -> None:
+        self._taken.add(event.causation_id)
+        if event.state is TradingState.ACTIVE and event.scope == EVERYTHING:
+            # Resuming is a person's decision: the drawdown is measured from here on.
+            self.high_water_mark = self.ledger.equity
+        self.activity.changed(event)
+        self.states[event.scope] = event.state
 
     def _update(self, event: OrderUpdated) -> None:
         order = event.order

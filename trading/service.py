@@ -22,6 +22,7 @@ from adapters.health import health_app, serve_health
 from adapters.keys import FolderKeyRing, KeyFolder, sealing
 from adapters.kill_switch import FileKillSwitch
 from adapters.ledger import migrate, open_ledger
+from adapters.limit_requests import FileLimitRequests
 from adapters.market_data.sessions import trading_sessions
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.fleet import Fleet
@@ -146,6 +147,7 @@ class GatewayService:
             settings,
             Authenticity(FolderKeyRing(KeyFolder.of(settings))),
             switch=self._switch,
+            limit_requests=FileLimitRequests(settings.home),
             around=Surroundings(sessions=self._sessions, versions=Fleet(settings.home).versions),
         )
         try:

@@ -137,6 +137,7 @@ def register() -> None:
         audit,
         backtest,
         backup,
+        controls,
         data,
         dead_letters,
         demo,
