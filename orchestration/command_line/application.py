@@ -144,6 +144,7 @@ def register() -> None:
         doctor,
         keys,
         lineage,
+        live,
         models,
         paper,
         persons,
