@@ -4,6 +4,8 @@ Two copies of one release with different code are two softwares, and so are two 
 what Knight Capital's eighth server had was neither a new release's name nor its code.
 """
 
+import json
+from decimal import Decimal
 from functools import cache
 from hashlib import sha256
 from importlib.metadata import version
@@ -21,11 +23,15 @@ def software_of(settings: Settings) -> str:
 
 
 def _decisive(settings: Settings) -> bytes:
-    """Return the settings that decide what is traded, in one form."""
-    groups = (settings.consensus, settings.trading)
-    return b"\n".join(
-        [str(settings.partitions).encode(), *(g.model_dump_json().encode() for g in groups)]
-    )
+    """Return the settings that decide what is traded; equal values give equal bytes."""
+    groups = [settings.consensus.model_dump(), settings.trading.model_dump()]
+    decisive = {"partitions": settings.partitions, "groups": groups}
+    return json.dumps(decisive, sort_keys=True, default=_plain).encode()
+
+
+def _plain(value: object) -> str:
+    """Return a decimal without its trailing zeros, and anything else as it is written."""
+    return format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
 
 
 @cache

@@ -18,6 +18,11 @@ SAY = (
 def test_equal_workers_say_the_same(tmp_path):
     here = Settings(home=tmp_path, metrics_port=1, log_level="DEBUG", clock="event")
     assert software_of(here) == software_of(Settings())
+    written_otherwise = {"price_collar": "0.100", "lot_sizes": {"B": "1.0", "A": "2"}}
+    plainly = {"price_collar": "0.1", "lot_sizes": {"A": "2", "B": "1"}}
+    assert software_of(Settings(trading=written_otherwise)) == software_of(
+        Settings(trading=plainly)
+    )
 
 
 @pytest.mark.parametrize(
