@@ -14,6 +14,8 @@ from domain.orders import (
     OrderType,
     OrderUpdated,
     Origin,
+    Scope,
+    ScopeKind,
     Side,
     TimeInForce,
     TradingState,
@@ -224,3 +226,25 @@ async def test_it_refuses_in_the_path_and_is_counted(make, name):
     await desk.gateway.on_market_data(bar(0))
     assert await scenario(desk) == name
     assert desk.metrics.counts[Metric.DENIALS, name] == 1
+
+
+async def test_a_strategy_that_was_applied_too_often_waits_for_a_person(make):
+    desk = Desk(make, maximum_executions=2)
+    await desk.gateway.on_market_data(bar(0))
+    said = [await desk.order(str(n), number=n, strategy="router") for n in (1, 2, 3, 4)]
+    assert said == [None, None, "repeated_execution", "trading_state"]
+    assert await desk.order("5", number=5, strategy="another") is None
+    router = Scope(kind=ScopeKind.STRATEGY, name="router")
+    resumed = desk.ask(TradingStateRequested, state=TradingState.ACTIVE, scope=router)
+    await desk.gateway.on_request(resumed)
+    said = [await desk.order(str(n), number=n, strategy="router") for n in (6, 7, 8)]
+    assert said == [None, None, "repeated_execution"]
+
+
+async def test_all_that_was_sent_counts_at_once(make):
+    """A burst whose sum breaks a limit stops at the limit, though nothing has filled."""
+    desk = Desk(make, maximum_gross_exposure=D("0.10"))
+    await desk.gateway.on_market_data(bar(0))
+    said = [await desk.order(str(100 + n), number=n) for n in range(12)]
+    assert said == [None] * 9 + ["gross_exposure"] * 3
+    assert not desk.gateway.book.ledger.quantity("IBM")
