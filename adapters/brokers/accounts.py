@@ -16,6 +16,8 @@ from domain.settings import Settings, VenueSettings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FILE = "venue.json"
+#: Venues at which accounts with real money can be opened.
+_LIVE_VENUES = ("alpaca",)
 
 
 def outside_broker(settings: Settings) -> AlpacaBroker | None:
@@ -27,6 +29,11 @@ def outside_broker(settings: Settings) -> AlpacaBroker | None:
         If keys are missing, or the address is not that of the money which `live` names.
     """
     venue = settings.venue
+    if venue.live and venue.name not in _LIVE_VENUES:
+        raise ConfigurationError(
+            f"QUORUM_VENUE__LIVE is set, and the venue {venue.name} trades no real money.",
+            next_step=f"Name one that does ({', '.join(_LIVE_VENUES)}), or unset it.",
+        )
     if venue.name == "paper":
         return None
     if not venue.key.get_secret_value() or not venue.secret.get_secret_value():

@@ -28,6 +28,7 @@ def test_the_paper_venue_is_nobody_s_account(tmp_path):
         ({"url": "https://api.alpaca.markets"}, "real money"),
         ({"url": "http://paper-api.alpaca.markets"}, "unencrypted"),
         ({"live": True}, "address of paper accounts"),
+        ({"live": True, "name": "paper"}, "trades no real money"),
         ({"live": True, "url": "http://api.alpaca.markets"}, "unencrypted"),
     ],
 )
