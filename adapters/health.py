@@ -61,7 +61,7 @@ def health_app(
 
 @asynccontextmanager
 async def serve_health(
-    app: ASGIApp, host: str, port: int, *, home: Path, process: str
+    app: ASGIApp, host: str, port: int, *, home: Path, process: str, software: str = ""
 ) -> AsyncIterator[RunFile]:
     """Serve `app` inside the running loop for as long as the block lasts.
 
@@ -74,7 +74,7 @@ async def serve_health(
         If the port is taken or the state folder is not writable.
     """
     async with http_server(app, bind(host, port)) as bound:
-        with announced(home, process, host, bound) as run_file:
+        with announced(home, process, host, bound, software) as run_file:
             yield run_file
 
 

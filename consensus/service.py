@@ -23,6 +23,7 @@ from adapters.keys import FolderKeyRing, KeyFolder, sealing
 from adapters.ledger import migrate, open_ledger
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.run_file import stop_requested
+from adapters.processes.software import software_of
 from adapters.profile import connected
 from adapters.run_process import run_process
 from consensus.authenticity import Authenticity, Window
@@ -110,7 +111,10 @@ class ConsensusService:
         settings = self._settings
         app = health_app(self._metrics, self.problems)
         host, port = settings.serving.host, settings.metrics_port
-        async with serve_health(app, host, port, home=settings.home, process=PROCESS):
+        software = software_of(settings)
+        async with serve_health(
+            app, host, port, home=settings.home, process=PROCESS, software=software
+        ):
             await self._work(stop)
 
     async def _work(self, stop: asyncio.Event) -> None:

@@ -43,6 +43,10 @@ class ConfigurationError(QuorumError):
     exit_code = 2
 
 
+class LiveTradingRefused(ConfigurationError):
+    """Real money may not be traded: nobody turned the switch on, or no paper run passed."""
+
+
 class InvalidValue(QuorumError, ValueError):
     """A value is outside what its type allows (not finite, out of range, not aware)."""
 

@@ -256,6 +256,12 @@ class Metric(Enum):
         "Orders that a pre-trade control denied.",
         ("control",),
     )
+    LIMIT_CHANGES = MetricSpec(
+        "quorum_limit_changes_total",
+        "counter",
+        "Wishes of persons to change a control's limit, by what came of them.",
+        ("status",),
+    )
     UNPLANNED_ORDERS = MetricSpec(
         "quorum_unplanned_orders_total",
         "counter",

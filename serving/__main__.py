@@ -14,6 +14,7 @@ from importlib import import_module
 from adapters.bearer import demand_token
 from adapters.http_server import bind, http_server
 from adapters.processes.run_file import announced, stop_requested
+from adapters.processes.software import software_of
 from adapters.run_process import run_process
 from domain.settings import Settings
 from domain.voting import AgentId
@@ -42,7 +43,8 @@ async def serve(agent: AgentId, settings: Settings, host: str, port: int) -> Non
     service = getattr(import_module(f"serving.{agent}"), SERVICES[agent])
     with stop_requested() as stop:
         async with http_server(service.to_asgi(), bind(host, port), lifespan="on") as bound:
-            with announced(settings.home, process_name(agent), host, bound):
+            software = software_of(settings)
+            with announced(settings.home, process_name(agent), host, bound, software):
                 await stop.wait()
 
 

@@ -4,7 +4,7 @@
 back after a crash is what was there before it.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from decimal import Decimal
 from typing import Self
@@ -13,19 +13,17 @@ import msgspec
 
 from domain.errors import QuorumError
 from domain.experience import Experience
+from domain.limits import LimitChangeUpdated, LimitsDeclared
 from domain.market import MarketData
 from domain.messages import Message
 from domain.money import EXACT, ZERO
 from domain.orders import (
     EVERYTHING,
-    EXITS,
     ExecutionReport,
-    Order,
     OrderRole,
     OrderStatus,
     OrderUpdated,
     Scope,
-    Side,
     TradingState,
     TradingStateChanged,
 )
@@ -37,12 +35,16 @@ from trading.bracket import Bracket, Guard
 from trading.controls.context import reservation
 from trading.experience import ExperienceBook, ExperiencesState
 from trading.exposure import Exposures, ExposuresState
+from trading.guards import Guards
+from trading.limits import Limits, LimitsState
 from trading.market import Market, MarketState
 from trading.order_state import OrderState
 from trading.portfolio import PortfolioLedger, PortfolioState
 
 #: A child that waits for its time.
 _PLANNED = OrderStatus.INITIALIZED
+#: A person's time isn't the market's.
+_OF_PERSONS = (TradingStateChanged, LimitChangeUpdated)
 
 
 class UnexplainedExecution(QuorumError):
@@ -69,6 +71,7 @@ class BookState(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     market_time: datetime | None
     brackets: dict[str, Bracket] = {}
     guards: dict[str, dict[str, Guard]] = {}
+    limits: LimitsState = LimitsState()
 
 
 class OrderBook:
@@ -88,6 +91,7 @@ class OrderBook:
         self.orders: dict[str, OrderState] = {}
         self.exposures = Exposures(settings.sectors)
         self.activity = Activity(settings)
+        self.limits = Limits(settings)
         self.states: dict[Scope, TradingState] = {}
         self.high_water_mark = self.ledger.equity
         self.market_time: datetime | None = None
@@ -95,8 +99,7 @@ class OrderBook:
         self._open: dict[str, dict[str, OrderState]] = {}
         self._walks: dict[str, str] = {}
         self._taken: set[str] = set()
-        self._brackets: dict[str, Bracket] = {}
-        self._guards: dict[str, dict[str, Guard]] = {}
+        self.guards = Guards()
 
     @classmethod
     def from_bytes(cls, data: bytes, settings: TradingSettings) -> Self:
@@ -115,13 +118,14 @@ class OrderBook:
         book.orders = dict(state.orders)
         book.states = dict(state.states)
         book.activity = Activity.of(state.activity, settings)
+        book.limits = Limits.of(state.limits, settings)
         book.exposures = Exposures.of(state.exposures, settings.sectors)
         book.high_water_mark = state.high_water_mark
         book.market_time = state.market_time
         book._open = {s: {name: book.orders[name] for name in n} for s, n in state.open.items()}
         book._walks = dict(state.walks)
         book._taken = set(state.taken)
-        book._brackets, book._guards = dict(state.brackets), dict(state.guards)
+        book.guards = Guards(state.brackets, state.guards)
         return book
 
     def to_bytes(self) -> bytes:
@@ -139,8 +143,9 @@ class OrderBook:
             exposures=self.exposures.state(),
             high_water_mark=self.high_water_mark,
             market_time=self.market_time,
-            brackets=self._brackets,
-            guards=self._guards,
+            brackets=self.guards.brackets,
+            guards=self.guards.of_symbols,
+            limits=self.limits.state(),
         )
         # Order of insertion is part of the state, so dictionaries are kept as they are.
         return msgspec.json.Encoder(decimal_format="string").encode(state)
@@ -160,7 +165,7 @@ class OrderBook:
         trading.order_state.IllegalTransition, trading.order_state.Overfill
             If an order's events contradict each other.
         """
-        if not isinstance(event, TradingStateChanged):  # a person's time isn't the market's
+        if not isinstance(event, _OF_PERSONS):
             self.market_time = max(self.market_time or event.occurred_at, event.occurred_at)
         match event:
             case MarketData():
@@ -172,10 +177,7 @@ class OrderBook:
                 held = self.ledger.market_value(event.symbol)
                 self.exposures.mark(event.symbol, event.price, held)
             case ConsensusResult():
-                self._taken.add(event.message_id)
-                self.experiences.open(event)
-                if self._settings.brackets and (found := Bracket.of(event, self._settings)):
-                    self._brackets[event.decision_id] = found
+                self._take(event)
             case OrderUpdated():
                 self._update(event)
             case ExecutionReport():
@@ -183,12 +185,12 @@ class OrderBook:
             case Experience():
                 self.experiences.close(event)
             case TradingStateChanged():
+                self._change_state(event)
+            case LimitsDeclared():
+                self.limits.apply(event)
+            case LimitChangeUpdated():
                 self._taken.add(event.causation_id)
-                if event.state is TradingState.ACTIVE and event.scope == EVERYTHING:
-                    # Resuming is a person's decision: the drawdown is measured from here on.
-                    self.high_water_mark = self.ledger.equity
-                self.activity.changed(event)
-                self.states[event.scope] = event.state
+                self.limits.apply(event)
             case PortfolioUpdated():
                 self.activity.valued(event.portfolio.equity, event.occurred_at)
                 self.high_water_mark = max(self.high_water_mark, event.portfolio.equity)
@@ -218,9 +220,18 @@ class OrderBook:
         symbol = self.orders[parent_order_id].order.symbol
         return any(s.order.parent_order_id == parent_order_id for s in self.open_orders(symbol))
 
-    def guards(self, symbol: str) -> Mapping[str, Guard]:
-        """Return what is to be kept under ways out of a symbol, by entry, the oldest first."""
-        return self._guards.get(symbol, {})
+    def _take(self, decision: ConsensusResult) -> None:
+        self._taken.add(decision.message_id)
+        self.experiences.open(decision)
+        self.guards.decided(decision, self._settings)
+
+    def _change_state(self, event: TradingStateChanged) -> None:
+        self._taken.add(event.causation_id)
+        if event.state is TradingState.ACTIVE and event.scope == EVERYTHING:
+            # Resuming is a person's decision: the drawdown is measured from here on.
+            self.high_water_mark = self.ledger.equity
+        self.activity.changed(event)
+        self.states[event.scope] = event.state
 
     def _update(self, event: OrderUpdated) -> None:
         order = event.order
@@ -238,9 +249,8 @@ class OrderBook:
         elif event.status is not known.status:
             known.become(event.status, order if known.replacement else None)
         self._settle(known)
-        if order.role in (OrderRole.STOP_LOSS, OrderRole.TIME_STOP):
-            self._exit_made(known, event.status)
-        self._guard(known, event.occurred_at)
+        self.guards.exit_made(known.order, event.status)
+        self.guards.entered(known, self.ledger.quantity(order.symbol), event.occurred_at)
 
     def _fill(self, report: ExecutionReport) -> None:
         state = self.orders.get(report.client_order_id)
@@ -257,6 +267,7 @@ class OrderBook:
             state.fill(report.quantity)  # first: what it refuses is not booked
             self.ledger.apply(report)
             self.experiences.book(report)
+            held = self.ledger.quantity(report.symbol)
             profit = EXACT.subtract(self.ledger.realized(report.symbol), realized)
             self.activity.filled(state.order, report.executed_at, profit, closed)
             self.exposures.hold(report.symbol, self.ledger.market_value(report.symbol))
@@ -265,9 +276,9 @@ class OrderBook:
             if parent is not None and state.order.role is OrderRole.CHILD:
                 parent.fill(report.quantity)
                 self._settle(parent)
-                self._guard(parent, report.executed_at)
-            self._closed(state.order, report.quantity)
-            self._guard(state, report.executed_at)
+                self.guards.entered(parent, held, report.executed_at)
+            self.guards.closed(state.order, report.quantity, self.orders)
+            self.guards.entered(state, held, report.executed_at)
 
     def _settle(self, state: OrderState) -> None:
         """Hold cash for exactly what may still fill, and forget an order that is over."""
@@ -286,45 +297,3 @@ class OrderBook:
                 self._settle(parent)
         if state.is_over:
             self._open.get(order.symbol, {}).pop(order.client_order_id, None)
-
-    def _guard(self, entry: OrderState, at: datetime) -> None:
-        """Keep what an entry opened under its bracket, once the entry has ended."""
-        order = entry.order
-        if not entry.is_over or order.role not in (OrderRole.SINGLE, OrderRole.PARENT):
-            return
-        bracket = self._brackets.pop(order.decision_id, None)
-        held = self.ledger.quantity(order.symbol)
-        opened = min(entry.filled, held if order.side is Side.BUY else held.copy_negate())
-        if bracket is not None and opened > 0:
-            known = self._guards.setdefault(order.symbol, {})
-            known[order.client_order_id] = Guard(bracket, opened, at)
-
-    def _exit_made(self, state: OrderState, status: OrderStatus) -> None:
-        """Count a way out; what a control refused is not tried again."""
-        symbol = state.order.symbol
-        known = self._guards.get(symbol, {})
-        guard = known.get(state.order.parent_order_id)
-        if guard is not None and status is OrderStatus.SUBMITTED:
-            guard.made += 1
-        elif guard is not None and status is OrderStatus.DENIED:
-            del known[state.order.parent_order_id]
-            self._drop_if_empty(symbol)
-
-    def _closed(self, order: Order, quantity: Decimal) -> None:
-        """Take what was closed off its own entry, or off the oldest ones."""
-        known = self._guards.get(order.symbol, {})
-        own = order.parent_order_id if order.role in EXITS else ""
-        for entry, guard in list(known.items()):
-            if own not in ("", entry) or self.orders[entry].order.side is order.side:
-                continue
-            taken = min(guard.remaining, quantity)
-            guard.remaining = EXACT.subtract(guard.remaining, taken)
-            quantity = EXACT.subtract(quantity, taken)
-            if not guard.remaining:
-                del known[entry]
-        self._drop_if_empty(order.symbol)
-
-    def _drop_if_empty(self, symbol: str) -> None:
-        """Forget a symbol without guards, as a book that never had one has it."""
-        if not self._guards.get(symbol, {0: None}):
-            del self._guards[symbol]

@@ -6,16 +6,16 @@ them. An order is decided (`on_decision`) and sent (`dispatch`) in two steps, so
 be committed before a venue outside this process hears of it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from domain.errors import InvalidValue
-from domain.identity import client_order_id, derive_id
+from domain.identity import derive_id
+from domain.limits import LimitChangeConfirmed, LimitChangeRequested
 from domain.market import MarketData
 from domain.messages import Message
 from domain.metrics import Metric
-from domain.money import EXACT, ZERO
 from domain.orders import (
     Denial,
     Order,
@@ -30,20 +30,20 @@ from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.ports.broker import Broker
 from domain.ports.clock import Clock
 from domain.ports.kill_switch import KillSwitch
+from domain.ports.limit_requests import LimitRequests
 from domain.ports.metrics import Metrics
 from domain.settings import TradingSettings
-from domain.voting import Action, ConsensusResult, Outcome
+from domain.voting import ConsensusResult, Outcome
 from trading.book import OrderBook
 from trading.children import Planner, children
 from trading.controls import first_denial, stopped_by
 from trading.controls.context import drawdown
+from trading.intents import SIDES, intent, shortened, unworkable
 from trading.kill_switch import NeverPressed
 from trading.order_context import Surroundings, context_of
 from trading.protection import Protection
 from trading.recorder import Recorder
 from trading.venue_link import VenueLink
-
-_SIDES: Mapping[Action, Side] = {Action.BUY: Side.BUY, Action.SELL: Side.SELL}
 
 
 class Gateway:
@@ -61,8 +61,8 @@ class Gateway:
         Limits of the controls, starting cash.
     around
         Calendar, versions and flags that the controls ask about.
-    switch
-        What persons ask for beside the record.
+    switch, limit_requests
+        What persons ask for beside the record: trading states, other limits.
     plan
         How an order is to be worked; without a plan it is sent whole.
     """
@@ -76,6 +76,7 @@ class Gateway:
         around: Surroundings | None = None,
         *,
         switch: KillSwitch | None = None,
+        limit_requests: LimitRequests | None = None,
         plan: Planner | None = None,
     ) -> None:
         self._broker = broker
@@ -84,6 +85,7 @@ class Gateway:
         self._settings = settings
         self._around = around or Surroundings()
         self._switch = switch or NeverPressed()
+        self._limit_requests = limit_requests
         self._plan = plan
         self._take_over(OrderBook(settings))
 
@@ -165,12 +167,12 @@ class Gateway:
         if self.book.has_taken(decision):
             return []
         events: list[Message] = [self._recorder.record(decision)]
-        side = _SIDES.get(decision.proposal.action)
+        side = SIDES.get(decision.proposal.action)
         if decision.outcome is Outcome.EXECUTE and side is not None:
             symbol, wanted = decision.proposal.symbol, decision.proposal.quantity
             if self._closes(symbol, side):
                 events += await self._protection.make_room(symbol, wanted, decision)
-            order = self._intent(decision, side)
+            order = intent(decision, side, self.book)
             try:
                 planned = self._planned(order, decision)
             except InvalidValue as problem:
@@ -179,14 +181,14 @@ class Gateway:
                         order,
                         OrderStatus.DENIED,
                         decision,
-                        denial=_unworkable(order, problem),
+                        denial=unworkable(order, problem),
                         reason=problem.what,
                     )
                 )
                 return events
             if planned:
                 order = replace(order, role=OrderRole.PARENT)
-            events += await self._control(order, decision, self._shortened(decision, order))
+            events += await self._control(order, decision, shortened(decision, order))
             if planned and not self.book.orders[order.client_order_id].is_over:
                 events += [
                     self._recorder.update(child, OrderStatus.INITIALIZED, decision)
@@ -239,10 +241,30 @@ class Gateway:
         return [self._recorder.record(changed), *await self._link.cancel_halted(changed)]
 
     async def obey(self) -> Sequence[Message]:
-        """Take in what the kill switch asks for and the record has not yet."""
-        return [
+        """Take in what persons ask for beside the record, and the record has not yet."""
+        events = [
             event for request in self._switch.requests() for event in await self.on_request(request)
         ]
+        if self._limit_requests is not None:
+            for wish in self._limit_requests.requests():
+                events += self.on_limit_request(wish)
+        return events
+
+    def on_limit_request(
+        self, wish: LimitChangeRequested | LimitChangeConfirmed
+    ) -> Sequence[Message]:
+        """Change a limit because a person asks for it, or propose that to another person.
+
+        A request that came before has no effect.
+        """
+        if self.book.has_taken(wish):
+            return []
+        return [self._recorder.record(self.book.limits.answer(wish))]
+
+    def declare_limits(self, cause: Message) -> Sequence[Message]:
+        """Put on record what the settings say of the limits, where it is not there yet."""
+        declaration = self.book.limits.declaration(cause)
+        return [] if declaration is None else [self._recorder.record(declaration)]
 
     async def dispatch(self) -> Sequence[Message]:
         """Send what was decided and not yet sent, and learn what became of what is in doubt.
@@ -274,7 +296,7 @@ class Gateway:
         context = context_of(
             order,
             self.book,
-            self._settings,
+            self.book.limits.in_force,
             self._clock.now(),
             around=self._around,
             states=self._link.states(),
@@ -308,45 +330,13 @@ class Gateway:
                 events.append(self._recorder.update(parent.order, ended, cause, reason=reason))
         return events
 
-    def _intent(self, decision: ConsensusResult, side: Side) -> Order:
-        proposal = decision.proposal
-        quantity = proposal.quantity
-        if side is Side.SELL:
-            # Sell at most what is there; with nothing there the controls deny the whole.
-            available = EXACT.subtract(
-                self.book.ledger.quantity(proposal.symbol),
-                self.book.exposures.quantity(proposal.symbol, Side.SELL),
-            )
-            quantity = min(quantity, available) if available > 0 else quantity
-        return Order(
-            client_order_id=client_order_id(decision.decision_id),
-            decision_id=decision.decision_id,
-            symbol=proposal.symbol,
-            side=side,
-            quantity=quantity,
-            arrival_price=proposal.reference_price,
-            created_at=decision.occurred_at,
-            strategy=proposal.model_version.partition("@")[0],
-        )
-
-    @staticmethod
-    def _shortened(decision: ConsensusResult, order: Order) -> str:
-        wanted = decision.proposal.quantity
-        return "" if order.quantity == wanted else f"shortened from {wanted} to what is held"
-
     def _guard(self, data: MarketData) -> list[Message]:
         """Go from ACTIVE to REDUCING when the drawdown reaches its limit."""
-        book, limit = self.book, self._settings.maximum_drawdown
+        book = self.book
+        limit = book.limits.in_force.maximum_drawdown
         fallen = drawdown(book.ledger.equity, book.high_water_mark)
         if book.trading_state is not TradingState.ACTIVE or fallen < limit:
             return []
         reached = f"drawdown {fallen} reached {limit}"
         tripped = Denial(control="drawdown_guard", reason=reached, measured=fallen, limit=limit)
         return [self._recorder.change_state(data, TradingState.REDUCING, tripped)]
-
-
-def _unworkable(order: Order, problem: InvalidValue) -> Denial:
-    """Return the denial of an order that the market is too thin for."""
-    return Denial(
-        control="execution_plan", reason=problem.what, measured=order.quantity, limit=ZERO
-    )

@@ -15,6 +15,7 @@ from consensus.authenticity import Authenticity
 from consensus.handler import Batch, Effects, dead_letter
 from domain.errors import RecordIncomplete
 from domain.experience import Experience
+from domain.limits import LimitChangeUpdated, LimitsDeclared
 from domain.market import MarketData
 from domain.messages import Message
 from domain.metrics import Metric
@@ -38,6 +39,7 @@ from domain.ports.ledger import (
     Recorded,
     Reservation,
 )
+from domain.ports.limit_requests import LimitRequests
 from domain.ports.metrics import Metrics
 from domain.reconciliation import Reconciled
 from domain.refusals import Refusal
@@ -54,6 +56,8 @@ from trading.planner import ExecutionPlanner
 _STREAMS: Mapping[type[Message], Stream] = {
     OrderUpdated: Stream.ORDERS,
     TradingStateChanged: Stream.ORDERS,
+    LimitsDeclared: Stream.ORDERS,
+    LimitChangeUpdated: Stream.ORDERS,
     Reconciled: Stream.ORDERS,
     ExecutionReport: Stream.EXECUTIONS,
     PortfolioUpdated: Stream.PORTFOLIO,
@@ -82,7 +86,7 @@ class GatewayHandler:
         Tells the controls how old a price is.
     authenticity
         Judges decisions and requests; None takes them as they come (a backtest).
-    switch, around
+    switch, limit_requests, around
         As for `Gateway`.
     """
 
@@ -97,12 +101,15 @@ class GatewayHandler:
         authenticity: Authenticity | None = None,
         *,
         switch: KillSwitch | None = None,
+        limit_requests: LimitRequests | None = None,
         around: Surroundings | None = None,
         events_between_snapshots: int = _EVENTS_BETWEEN_SNAPSHOTS,
     ) -> None:
         self._switch = switch
+        self._limit_requests = limit_requests
         self._around = around
         self._compared_at: datetime | None = None
+        self._limits_declared = False
         self._reservations: list[Reservation] = []
         self._authenticity = authenticity
         self._between = events_between_snapshots
@@ -132,6 +139,7 @@ class GatewayHandler:
             self._venue.restore(book.orders.values(), book.ledger.quantities(), book.market)
         self.gateway = gateway
         self._compared_at = None
+        self._limits_declared = False
         await self._compare_reservations(ledger)
 
     async def _compare_reservations(self, ledger: Ledger) -> None:
@@ -165,7 +173,11 @@ class GatewayHandler:
                 continue
             if isinstance(message, MarketData | ConsensusResult):
                 self._clock.observe(message.occurred_at)
-                for event in (*await self._compared(), *await self.gateway.obey()):
+                for event in (
+                    *self._declared(message),
+                    *await self._compared(),
+                    *await self.gateway.obey(),
+                ):
                     events.append(event)
                     outbox += self._outgoing(event, (event,))
             caused = await self._take(message)
@@ -185,6 +197,17 @@ class GatewayHandler:
             snapshot=self._snapshot(len(events)),
             reservations=self._reserved(),
         )
+
+    def _declared(self, cause: Message) -> Sequence[Message]:
+        """Put the settings' limits on record before anything else; say which do not hold."""
+        if self._limits_declared:
+            return ()
+        self._limits_declared = True
+        events = self.gateway.declare_limits(cause)
+        if events and (looser := self.gateway.book.limits.looser_in_settings()):
+            _log.warning("the settings' limits do not hold: a raise takes two persons", of=looser)
+            self._metrics.count(Metric.LIMIT_CHANGES, len(looser), status="NOT_ADOPTED")
+        return events
 
     async def _compared(self) -> Sequence[Message]:
         """Compare with the venue before anything else is taken in, and from time to time."""
@@ -224,6 +247,7 @@ class GatewayHandler:
             self._settings.trading,
             self._around,
             switch=self._switch,
+            limit_requests=self._limit_requests,
             plan=ExecutionPlanner(self._settings.trading, self._metrics),
         )
 

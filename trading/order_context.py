@@ -90,7 +90,7 @@ def context_of(
         parent_room=_parent_room(order, book),
         stopped_out_at=activity.stopped_out(symbol),
         mean_return=activity.mean_return(symbol, now),
-        versions=around.versions(),
+        versions=frozenset(around.versions()),
         flags=around.flags,
     )
 

@@ -49,7 +49,7 @@ class Protection:
     async def make_room(self, symbol: str, wanted: Decimal, cause: Message) -> list[Message]:
         """Cancel ways out, the oldest entry's first, until `wanted` shares can be closed."""
         events: list[Message] = []
-        for entry in self._book.guards(symbol):
+        for entry in self._book.guards.of(symbol):
             if self._free(symbol) >= wanted:
                 break
             events += await self._cancel(self._open(symbol, entry), cause)
@@ -57,7 +57,7 @@ class Protection:
 
     async def renew(self, symbol: str, cause: Message, now: datetime) -> list[Message]:
         """Make the ways out stand for exactly what is left of each entry."""
-        guards = self._book.guards(symbol)
+        guards = self._book.guards.of(symbol)
         events: list[Message] = []
         for state in self._book.open_orders(symbol):
             if state.order.role in EXITS and state.order.parent_order_id not in guards:

@@ -3,6 +3,7 @@
 from msgspec.structs import replace
 
 from domain.identity import derive_id
+from domain.limits import LimitChangeUpdated
 from domain.messages import Message
 from domain.metrics import Metric
 from domain.orders import (
@@ -42,6 +43,8 @@ class Recorder:
         self.book.apply(event)
         if isinstance(event, TradingStateChanged):
             self.show_state()
+        if isinstance(event, LimitChangeUpdated):
+            self._metrics.count(Metric.LIMIT_CHANGES, status=event.status.value)
         return event
 
     def show_state(self) -> None:

@@ -22,10 +22,12 @@ from adapters.health import health_app, serve_health
 from adapters.keys import FolderKeyRing, KeyFolder, sealing
 from adapters.kill_switch import FileKillSwitch
 from adapters.ledger import migrate, open_ledger
+from adapters.limit_requests import FileLimitRequests
 from adapters.market_data.sessions import trading_sessions
 from adapters.metrics import PrometheusMetrics
 from adapters.processes.fleet import Fleet
 from adapters.processes.run_file import stop_requested
+from adapters.processes.software import software_of
 from adapters.profile import connected
 from adapters.run_process import run_process
 from consensus.authenticity import Authenticity
@@ -75,6 +77,8 @@ class GatewayService:
         self._processor: Processor | None = None
         self._switch = FileKillSwitch(settings.home)
         self._sessions = sessions_of(settings)
+        self._software = software_of(settings)
+        self._fleet = Fleet(settings.home, self._software, settings.partitions)
         self._venue = outside_broker(settings) or PaperVenue(settings.trading, self._sessions)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -93,12 +97,14 @@ class GatewayService:
             settings.metrics_port,
             home=settings.home,
             process=PROCESS,
+            software=self._software,
         ):
             try:
                 await until_first_ends(
                     keep_running(self._open_processor, stop),
                     self._keep_house(),
                     self._watch_switch(),
+                    self._watch_fleet(),
                 )
             finally:
                 if isinstance(self._venue, AlpacaBroker):
@@ -107,6 +113,14 @@ class GatewayService:
     async def _watch_switch(self) -> None:
         """Obey the kill switch whatever the record and the bus are doing."""
         await watch(self._switch, self._venue, self._metrics, self._settings.trading.venue)
+
+    async def _watch_fleet(self) -> None:
+        """Learn what the other workers run."""
+        ledger = open_ledger(self._settings)
+        try:
+            await self._fleet.watch(ledger)
+        finally:
+            await ledger.close()
 
     async def _keep_house(self) -> None:
         settings = self._settings
@@ -139,6 +153,7 @@ class GatewayService:
             await check_account(self._venue, settings)
         bus = open_bus(settings, metrics, encode=sealing(settings, Producer.GATEWAY))
         ledger = open_ledger(settings)
+        await self._fleet.look(ledger)
         handler = GatewayHandler(
             self._venue,
             open_clock(settings),
@@ -146,7 +161,8 @@ class GatewayService:
             settings,
             Authenticity(FolderKeyRing(KeyFolder.of(settings))),
             switch=self._switch,
-            around=Surroundings(sessions=self._sessions, versions=Fleet(settings.home).versions),
+            limit_requests=FileLimitRequests(settings.home),
+            around=Surroundings(sessions=self._sessions, versions=self._fleet.versions),
         )
         try:
             self._processor = Processor(

@@ -8,13 +8,16 @@ import json
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from adapters.brokers.alpaca import LIVE_URL, AlpacaBroker
+from adapters.brokers.alpaca import LIVE_URL, PAPER_URL, AlpacaBroker
 from adapters.files import write_atomically
+from adapters.live_switch import LiveSwitch
 from domain.errors import ConfigurationError, EnvironmentProblem
 from domain.settings import Settings, VenueSettings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FILE = "venue.json"
+#: Venues at which accounts with real money can be opened.
+_LIVE_VENUES = ("alpaca",)
 
 
 def outside_broker(settings: Settings) -> AlpacaBroker | None:
@@ -23,17 +26,22 @@ def outside_broker(settings: Settings) -> AlpacaBroker | None:
     Raises
     ------
     ConfigurationError
-        If keys are missing, or the address is not that of a paper account.
+        If keys are missing, or the address is not that of the money which `live` names.
     """
     venue = settings.venue
+    if venue.live and venue.name not in _LIVE_VENUES:
+        raise ConfigurationError(
+            f"QUORUM_VENUE__LIVE is set, and the venue {venue.name} trades no real money.",
+            next_step=f"Name one that does ({', '.join(_LIVE_VENUES)}), or unset it.",
+        )
     if venue.name == "paper":
         return None
     if not venue.key.get_secret_value() or not venue.secret.get_secret_value():
         raise ConfigurationError(
             f"The venue {venue.name} has no keys.",
-            next_step="Set QUORUM_VENUE__KEY and QUORUM_VENUE__SECRET to those of a paper account.",
+            next_step="Set QUORUM_VENUE__KEY and QUORUM_VENUE__SECRET to those of the account.",
         )
-    _demand_paper(venue)
+    _demand_address(venue)
     return AlpacaBroker(
         venue.key.get_secret_value(),
         venue.secret.get_secret_value(),
@@ -49,13 +57,18 @@ async def check_account(broker: AlpacaBroker, settings: Settings) -> None:
     ------
     ConfigurationError
         If the state folder is another account's.
+    LiveTradingRefused
+        If it holds real money, and nobody turned the switch on for it.
     EnvironmentProblem
         If the clocks are too far apart.
     domain.errors.VenueUnavailable
         If the venue does not answer.
     """
     venue = settings.venue
-    account = {"venue": venue.name, "url": venue.url, "account": await broker.account()}
+    number = await broker.account()
+    if venue.live:
+        LiveSwitch(settings).demand(number)
+    account = {"venue": venue.name, "url": venue.url, "account": number}
     known = _known(settings.home / _FILE)
     if known is None:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -87,12 +100,17 @@ def _known(path: Path) -> dict[str, str] | None:
         ) from None
 
 
-def _demand_paper(venue: VenueSettings) -> None:
+def _demand_address(venue: VenueSettings) -> None:
     parts = urlsplit(venue.url)
-    if parts.hostname == urlsplit(LIVE_URL).hostname:
+    if not venue.live and parts.hostname == urlsplit(LIVE_URL).hostname:
         raise ConfigurationError(
             "QUORUM_VENUE__URL is the address of accounts with real money.",
-            next_step="Use the paper address; trading real money is not offered yet.",
+            next_step="Use the paper address; docs/venues.md says how to go live.",
+        )
+    if venue.live and parts.hostname == urlsplit(PAPER_URL).hostname:
+        raise ConfigurationError(
+            "QUORUM_VENUE__LIVE is set, and QUORUM_VENUE__URL is the address of paper accounts.",
+            next_step=f"Set QUORUM_VENUE__URL={LIVE_URL}, or unset QUORUM_VENUE__LIVE.",
         )
     if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
         raise ConfigurationError(

@@ -3,6 +3,7 @@
 from adapters.ledger.memory import MemoryLedger
 from adapters.ledger.migration import migrate
 from adapters.ledger.postgres import PostgresLedger
+from adapters.processes.software import software_of
 from domain.errors import ConfigurationError
 from domain.ports.ledger import Ledger
 from domain.settings import Settings
@@ -20,10 +21,14 @@ def open_ledger(settings: Settings) -> Ledger:
     """
     url = settings.ledger_url.get_secret_value()
     if url.startswith("memory://"):
-        return MemoryLedger()
+        return MemoryLedger(software=software_of(settings))
     if not url:
         raise ConfigurationError(
             "QUORUM_LEDGER_URL is not set.",
             next_step="Set it to your PostgreSQL server, or use the embedded profile.",
         )
-    return PostgresLedger(url, portfolio_url=settings.portfolio_url.get_secret_value())
+    return PostgresLedger(
+        url,
+        portfolio_url=settings.portfolio_url.get_secret_value(),
+        software=software_of(settings),
+    )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from adapters.ledger.writer import already_recorded, fenced
@@ -47,9 +47,16 @@ class _Partition:
 
 
 class MemoryLedger:
-    """A `Ledger`; processors of one process may share it."""
+    """A `Ledger`; processors of one process may share it.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    software
+        What that process runs.
+    """
+
+    def __init__(self, *, software: str = "") -> None:
+        self._software = software
         self._partitions: defaultdict[tuple[str, int], _Partition] = defaultdict(_Partition)
         self._ids: dict[str, set[str]] = defaultdict(set)
         self._numbers: dict[tuple[Stream, int], int] = defaultdict(int)
@@ -222,6 +229,10 @@ class MemoryLedger:
             for (name, partition), held in sorted(self._partitions.items())
             if name == log and held.token
         ]
+
+    async def software(self, log: str) -> Mapping[int, str]:
+        """See `Ledger.software`; the processors of one process run one software."""
+        return {head.partition: self._software for head in await self.heads(log)}
 
     async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
         """See `Ledger.record_letters`."""

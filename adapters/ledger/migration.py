@@ -8,7 +8,7 @@ from adapters.ledger.addresses import driver_address
 from adapters.ledger.sessions import first_line
 from domain.errors import ConfigurationError, RecordUnavailable
 
-HEAD = "0013"
+HEAD = "0014"
 _ONE_MIGRATION_AT_A_TIME = 0x51_75_6F_72
 
 

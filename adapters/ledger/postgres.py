@@ -1,6 +1,6 @@
 """The ledger in PostgreSQL."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from itertools import chain
@@ -60,13 +60,21 @@ class PostgresLedger:
     ----------
     portfolio_url
         Where reservations are kept, if in a database of their own.
+    software
+        What this process runs; it says so with each lease that it takes.
     """
 
     def __init__(
-        self, url: str, *, portfolio_url: str = "", connect_timeout_seconds: int = 5
+        self,
+        url: str,
+        *,
+        portfolio_url: str = "",
+        connect_timeout_seconds: int = 5,
+        software: str = "",
     ) -> None:
         self._address = driver_address(url)
         self._portfolio_url = portfolio_url
+        self._software = software
         self._timeout = connect_timeout_seconds
         self._writers: dict[tuple[str, int], tuple[int, Writer]] = {}
 
@@ -75,7 +83,7 @@ class PostgresLedger:
         await self._forget(log, partition)
         async with _available():
             connection = await self._connect()
-            writer = Writer(connection, log, partition, self._portfolio())
+            writer = Writer(connection, log, partition, self._portfolio(), software=self._software)
             try:
                 await self._make_months(connection)
                 lease = await writer.acquire()
@@ -253,6 +261,18 @@ class PostgresLedger:
             (log,),
         )
         return [Head(log=log, partition=p, sequence=n, hash=h) for p, n, h in rows]
+
+    async def software(self, log: str) -> Mapping[int, str]:
+        """See `Ledger.software`."""
+        rows = await self._read(
+            """
+            SELECT h.partition, coalesce(w.software, '') FROM ledger.heads AS h
+            LEFT JOIN ledger.writers AS w USING (log, partition, token)
+            WHERE h.log = %s ORDER BY h.partition
+            """,
+            (log,),
+        )
+        return dict(rows)
 
     async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
         """See `Ledger.record_letters`."""

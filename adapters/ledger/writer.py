@@ -26,6 +26,11 @@ _TAKE_OVER = """
     ON CONFLICT (log, partition) DO UPDATE SET token = h.token + 1
     RETURNING token, revision, sequence, hash, inputs
 """
+_SAY = """
+    INSERT INTO ledger.writers AS w (log, partition, token, software) VALUES (%s, %s, %s, %s)
+    ON CONFLICT (log, partition) DO UPDATE SET token = excluded.token, software = excluded.software
+    WHERE w.token < excluded.token
+"""
 _HEAD = """
     SELECT token, revision, sequence, hash, inputs FROM ledger.heads
     WHERE log = %s AND partition = %s
@@ -58,9 +63,12 @@ class Writer:
         log: str,
         partition: int,
         portfolio: PortfolioDatabase | None = None,
+        *,
+        software: str = "",
     ) -> None:
         self._connection = connection
         self._portfolio = portfolio
+        self._software = software
         self._finished: list[str] = []
         self._in_doubt = portfolio is not None
         self._log = log
@@ -80,6 +88,8 @@ class Writer:
         await self._connection.execute(_LOCK, self._lock_key)
         cursor = await self._connection.execute(_TAKE_OVER, (self._log, self._partition))
         self._learn(await cursor.fetchone())
+        said = self._log, self._partition, self._token, self._software
+        await self._connection.execute(_SAY, said)
         await self._learn_outbox()
         await self._resolve()
         return Lease(

@@ -9,7 +9,6 @@ import asyncio
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -44,8 +43,16 @@ class RunFile(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def announced(home: Path, process: str, host: str, port: int) -> Iterator[RunFile]:
+def announced(
+    home: Path, process: str, host: str, port: int, software: str = ""
+) -> Iterator[RunFile]:
     """Keep the run file of this process for as long as the block lasts.
+
+    Parameters
+    ----------
+    software
+        What it runs (`adapters.processes.software`); a process that has no part in trading says
+        nothing.
 
     Raises
     ------
@@ -57,7 +64,7 @@ def announced(home: Path, process: str, host: str, port: int) -> Iterator[RunFil
         identity=ProcessIdentity.own(),
         host=host,
         port=port,
-        software_version=version("quorum"),
+        software_version=software,
     )
     path = _path(home, process)
     try:

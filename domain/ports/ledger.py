@@ -387,6 +387,10 @@ class Ledger(Protocol):
         """Return the end of every partition of a log, by partition."""
         ...
 
+    async def software(self, log: str) -> Mapping[int, str]:
+        """Return what the newest writer of each partition said that it runs; empty: nothing."""
+        ...
+
     async def record_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Record letters that others gave up (`DeadLetter.by`), each once."""
         ...

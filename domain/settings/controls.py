@@ -127,6 +127,11 @@ class ControlSettings(SettingsGroup):
         le=1,
         description="Equity needed per value of positions; 1 is a cash account.",
     )
+    limit_confirmation_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        description="How long a raise of a limit waits for the second person.",
+    )
     reservation_buffer: Decimal = Field(
         default=Decimal("0.01"),
         ge=0,

@@ -1,11 +1,14 @@
 """Who gives an answer that goes on record, and why."""
 
 import getpass
+import sys
 from typing import Annotated
 
 import typer
 
-from domain.errors import ConfigurationError, InvalidValue
+from adapters.persons import Persons
+from domain.errors import ConfigurationError, InvalidValue, NotAuthenticated
+from domain.settings import Settings
 
 #: The option of every command whose answer is recorded; `acting` fills it in.
 Actor = Annotated[
@@ -30,3 +33,17 @@ def stated(reason: str) -> str:
     if reason.strip():
         return reason.strip()
     raise InvalidValue("The reason is empty.", next_step="Say why by --reason; it goes on record.")
+
+
+def myself(settings: Settings) -> str:
+    """Return the name of the person whose token this is."""
+    token = settings.review_token.get_secret_value()
+    if not token and sys.stdin.isatty():
+        token = typer.prompt("Your token", hide_input=True, err=True)
+    if not token:
+        raise NotAuthenticated(
+            "No token says who you are.",
+            kept="Everything stays as it is.",
+            next_step="Set QUORUM_REVIEW_TOKEN to what `quorum review add-person` printed.",
+        )
+    return Persons(settings.home).authenticate(token).name

@@ -68,13 +68,20 @@ def gap(
 
     Each difference is attributed by running the backtest again with one thing more as the session
     had it: its data, its votes, its decisions, its fills. The exit code is 1 where a difference
-    remains that nothing explains.
+    remains that nothing explains. What was found is kept: `quorum live enable` asks for it.
     """
     settings = load_settings(clock="event")
+    from adapters.live_switch import LiveSwitch  # noqa: PLC0415
     from orchestration.gap import measure_gap, recorded  # noqa: PLC0415
     from orchestration.paper import kept  # noqa: PLC0415
 
     found = measure_gap(settings, kept(settings, session) if session else recorded(settings))
+    LiveSwitch(settings).keep(
+        session or "platform",
+        decisions=found.decisions,
+        trades=found.trades,
+        unexplained=found.unexplained,
+    )
     if as_json:
         print_json(
             {

@@ -1,19 +1,17 @@
 """`quorum halt`, `quorum resume`, `quorum trading`, `quorum reconcile`."""
 
-import sys
 from typing import Annotated
 
 import typer
 
 from adapters.kill_switch import FileKillSwitch
-from adapters.persons import Persons
-from domain.errors import InvalidValue, NotAuthenticated
+from domain.errors import InvalidValue
 from domain.orders import EVERYTHING, Scope, ScopeKind, TradingState, TradingStateRequested
 from domain.reconciliation import DiscrepancyKind
 from domain.review import actor_name, statement
-from domain.settings import Settings, load_settings
+from domain.settings import load_settings
 from orchestration.command_line.application import Json, app
-from orchestration.command_line.operator import Actor, acting
+from orchestration.command_line.operator import Actor, acting, myself
 from orchestration.command_line.printing import (
     console,
     print_fields,
@@ -77,7 +75,7 @@ def resume(
     The token is the one that `quorum review add-person` printed, in QUORUM_REVIEW_TOKEN.
     """
     settings = load_settings()
-    person = _myself(settings)
+    person = myself(settings)
     switch, scope = FileKillSwitch(settings.home), _scope(strategy, symbol, venue)
     request = switch.press(TradingState.ACTIVE, actor_name(person), statement(reason), scope)
     _told(request, as_json=as_json)
@@ -142,20 +140,6 @@ def _scope(strategy: str, symbol: str, venue: str) -> Scope:
             "Several scopes are named.", next_step="Name a strategy, a symbol or a venue."
         )
     return given[0] if given else EVERYTHING
-
-
-def _myself(settings: Settings) -> str:
-    """Return the name of the person whose token this is."""
-    token = settings.review_token.get_secret_value()
-    if not token and sys.stdin.isatty():
-        token = typer.prompt("Your token", hide_input=True, err=True)
-    if not token:
-        raise NotAuthenticated(
-            "No token says who you are.",
-            kept="Trading stays as it is.",
-            next_step="Set QUORUM_REVIEW_TOKEN to what `quorum review add-person` printed.",
-        )
-    return Persons(settings.home).authenticate(token).name
 
 
 def _told(request: TradingStateRequested, *, as_json: bool) -> None:

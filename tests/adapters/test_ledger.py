@@ -30,7 +30,7 @@ OpenLedger = Callable[[], Ledger]
 async def opened(request: pytest.FixtureRequest) -> AsyncIterator[OpenLedger]:
     """Open the same record again and again, as processes would."""
     if request.param == "memory":
-        shared = MemoryLedger()
+        shared = MemoryLedger(software="2.0")
         yield lambda: shared
         await shared.close()
     else:
@@ -38,7 +38,7 @@ async def opened(request: pytest.FixtureRequest) -> AsyncIterator[OpenLedger]:
         ledgers: list[PostgresLedger] = []
 
         def open_ledger() -> PostgresLedger:
-            ledgers.append(PostgresLedger(url))
+            ledgers.append(PostgresLedger(url, software="2.0"))
             return ledgers[-1]
 
         yield open_ledger
@@ -232,3 +232,11 @@ async def test_a_standby_waits_and_then_fences_the_old_writer(opened: OpenLedger
         await first.commit(old, Commit(expected_sequence=1, events=(tick(2),)))
     await second.commit(new, Commit(expected_sequence=1, events=(tick(3),)))
     assert [r.message for r in await second.events(Log.DECISIONS, 0)] == [tick(1), tick(3)]
+
+
+async def test_a_writer_says_what_it_runs(opened: OpenLedger):
+    assert await opened().software(Log.DECISIONS) == {}
+    for partition in (1, 0):
+        await opened().acquire(Log.DECISIONS, partition)
+    await opened().acquire(Log.ORDERS, 0)
+    assert await opened().software(Log.DECISIONS) == {0: "2.0", 1: "2.0"}

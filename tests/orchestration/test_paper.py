@@ -6,12 +6,13 @@ from datetime import timedelta
 import polars as pl
 import pytest
 
+from adapters.live_switch import LiveSwitch
 from adapters.time_series import open_time_series
 from domain.errors import DataQualityError, ModelRefused
 from domain.messages import encode
 from domain.orders import ExecutionReport
 from domain.ports.time_series import Table
-from domain.settings import Settings
+from domain.settings import Settings, load_settings
 from evaluation.gap import Cause
 from evaluation.trades import trade_hash
 from orchestration.backtest import run_backtest
@@ -98,4 +99,7 @@ def test_the_commands_agree(settings, monkeypatch, capsys):
     assert found["unexplained"] == 0
     assert run(["gap", "--session", "typed"]) == 0
     assert "due to missing vote" in capsys.readouterr().out
+    (kept_run,) = LiveSwitch(load_settings()).runs()
+    assert (kept_run.session, kept_run.unexplained) == ("typed", 0)
+    assert kept_run.trades == found["trades"]
     assert run(["gap", "--session", "never"]) == 3

@@ -82,7 +82,7 @@ async def test_a_bar_that_cant_be_is_buried_and_marks_nothing(make, field, value
     plane, _ = await taken_in(make, Stream.MARKET, spoilt(make.bar(1), field, value))
     (letter,) = await plane.ledger.dead_letters()
     assert letter.stream is Stream.MARKET
-    assert len(await plane.recorded()) == 2  # the good bar and its portfolio
+    assert len(await plane.recorded()) == 3  # the limits, the good bar and its portfolio
 
 
 async def test_a_crossed_quote_is_buried(make):

@@ -40,6 +40,7 @@ def test_the_table_is_complete_and_in_order():
         "trading_state",
         "venue_connection",
         "mixed_versions",
+        "other_version",
         "unknown_flag",
         "duplicate_order",
         "parent_quantity",
@@ -156,7 +157,7 @@ BOUNDARIES = [
     ("venue_connection", {}, {}, {"connected": False}, "100", "0"),
     ("mixed_versions", {}, {"versions": {"1.0"}}, {"versions": {"1.0", "1.1"}}, "2", "1"),
     (
-        "mixed_versions",
+        "other_version",
         {"origin": Origin(worker="7", software_version="1.0")},
         {"versions": {"1.0"}},
         {"versions": {"1.1"}},

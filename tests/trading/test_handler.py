@@ -12,6 +12,7 @@ from adapters.ledger.memory import MemoryLedger
 from consensus.processor import Processor
 from domain.errors import RecordIncomplete
 from domain.experience import Experience
+from domain.limits import LimitsDeclared
 from domain.market import MarketData, Tick
 from domain.messages import decode
 from domain.orders import (
@@ -273,8 +274,7 @@ async def test_what_is_not_for_the_gateway_becomes_a_dead_letter(make, plane):
 async def test_bars_are_recorded_without_floats(make, plane):
     async with plane.gateway():
         await plane.send(Stream.MARKET, make.bar(0, indicators={"rsi_14": 51.25}))
-    first = decode((await plane.recorded())[0])
-    assert isinstance(first, MarketData)
+    first = next(m for m in map(decode, await plane.recorded()) if isinstance(m, MarketData))
     assert first.technical_indicators == {}
 
 
@@ -326,3 +326,25 @@ async def test_events_go_to_their_symbols_partition(make):
             await asyncio.sleep(0)
     partition = partition_of("MSFT", 4)
     assert len(await plane.bus.read(Stream.PORTFOLIO, partition)) == 1
+
+
+async def test_a_start_with_looser_settings_raises_no_limit(make, plane):
+    def limited(value):
+        return Settings(trading={"maximum_order_value": value})
+
+    plane.settings = limited(5_000)
+    async with plane.gateway():
+        await plane.send(Stream.MARKET, make.bar(0))
+    plane.settings = limited(50_000)
+    async with plane.gateway(between=1):
+        await plane.send(Stream.DECISIONS, make.decision(make.bar(0)))
+    plane.settings = limited(4_000)
+    async with plane.gateway() as handler:
+        await plane.send(Stream.MARKET, make.bar(1))
+        assert handler.gateway.book.limits.value("maximum_order_value") == 4_000
+    async with plane.gateway():
+        await plane.send(Stream.MARKET, make.bar(2))
+    (denied,) = await plane.told(Stream.ORDERS, OrderUpdated)
+    assert (denied.denial.control, denied.denial.limit) == ("maximum_order_value", 5_000)
+    said = await plane.told(Stream.ORDERS, LimitsDeclared)
+    assert [m.limits["maximum_order_value"] for m in said] == [5_000, 50_000, 4_000]

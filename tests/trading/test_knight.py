@@ -145,7 +145,7 @@ async def test_a_stopped_strategy_goes_on_only_when_a_person_resumes_it(make, fl
 
 async def test_old_code_that_says_so_stops_everything_at_its_first_child(floor):
     assert await floor.child(worker=1) is None
-    assert await floor.child(worker=7, version="1.0") == "mixed_versions"
+    assert await floor.child(worker=7, version="1.0") == "other_version"
     assert await floor.child(worker=1) == "trading_state"
     assert floor.gateway.book.trading_state is TradingState.HALTED
 
@@ -155,11 +155,19 @@ async def test_a_retired_flag_is_never_known_again(floor):
     assert floor.gateway.book.trading_state is TradingState.HALTED
 
 
-async def test_nothing_starts_while_one_worker_of_eight_is_old(make):
-    floor = Floor(make, versions=("2.0",) * 7 + ("1.0",))
+async def test_while_one_worker_of_eight_is_old_nothing_leaves_until_all_are_equal(make):
+    fleet = ["2.0"] * 7 + ["1.0"]
+    floor = Floor(make, versions=fleet)
     await floor.open()
     (update,) = [e for e in floor.log if isinstance(e, OrderUpdated)]
     assert (update.status, update.denial.control) == (OrderStatus.DENIED, "mixed_versions")
+    assert "1.0; 2.0" in update.denial.reason
+    assert await floor.child(worker=0) == "mixed_versions"
+    fleet[7] = "2.0"
+    floor.parent = floor.order(PARENT, next(floor.numbers), role=OrderRole.PARENT)
+    floor.log += await floor.gateway.on_order(floor.parent, floor.cause)
+    assert await floor.child(worker=0) is None
+    assert floor.halted == []
 
 
 async def test_a_child_of_nobody_is_refused(floor):

@@ -115,7 +115,7 @@ async def test_the_one_that_fills_closes_the_position_and_ends_the_other(make, p
     assert life.held == 0
     assert life.resting() == {}
     assert await life.venue.open_orders() == []
-    assert life.book.guards("IBM") == {}
+    assert life.book.guards.of("IBM") == {}
     assert life.gateway.portfolio.reserved == 0
 
 

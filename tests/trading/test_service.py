@@ -1,6 +1,7 @@
 """The gateway process on a real PostgreSQL and a real Valkey, killed while it works."""
 
 import asyncio
+import itertools
 import os
 import signal
 import sys
@@ -13,11 +14,13 @@ import pytest
 import redis
 
 from adapters.http_server import bind, http_server
-from adapters.ledger import open_ledger
+from adapters.ledger import PostgresLedger, open_ledger
+from adapters.limit_requests import FileLimitRequests
+from adapters.live_switch import LiveSwitch
 from adapters.processes.run_file import find_process
-from domain.errors import ConfigurationError
+from domain.errors import ConfigurationError, LiveTradingRefused
 from domain.messages import decode
-from domain.orders import ExecutionReport
+from domain.orders import ExecutionReport, OrderUpdated
 from domain.ports.ledger import Log
 from domain.settings import Settings, load_settings
 from domain.streams import Stream
@@ -188,3 +191,59 @@ async def test_the_running_gateway_waits_for_an_account_outside_and_then_trades_
     events = [decode(data) for data in await recorded(platform)]
     [fill] = [event for event in events if isinstance(event, ExecutionReport)]
     assert (fill.quantity, fill.price) == (Decimal(order["qty"]), Decimal(101))
+
+
+async def test_real_money_is_refused_at_the_start_until_the_switch_is_on(platform, monkeypatch):
+    server = AlpacaServer()
+    async with http_server(server.app, bind("127.0.0.1", 0)) as port:
+        for name, value in {
+            "NAME": "alpaca",
+            "LIVE": "true",
+            "URL": f"http://127.0.0.1:{port}",
+            "KEY": KEY,
+            "SECRET": SECRET,
+        }.items():
+            monkeypatch.setenv(f"QUORUM_VENUE__{name}", value)
+        settings = load_settings()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "trading.service", stderr=asyncio.subprocess.PIPE
+        )
+        _, told = await process.communicate()
+        assert process.returncode == LiveTradingRefused.exit_code
+        assert b"Nobody has turned on trading with real money" in told
+        switch = LiveSwitch(settings)
+        switch.keep("first", decisions=50, trades=30, unexplained=0)
+        switch.enable(server.account, "ada", "a week on paper")
+        async with gateway(settings):  # ready: the account was opened
+            assert ("GET", "/v2/account") in server.asked
+
+
+async def test_a_running_gateway_hears_of_old_workers_and_of_limits(make, platform, ledger_url):
+    old = PostgresLedger(ledger_url, software="1.0 old code")
+    await old.acquire(Log.DECISIONS, 0)
+    bus = open_bus_for_everyone(platform)
+    days = itertools.count()
+
+    async def ordered():
+        """What the next day's decision comes to."""
+        day = next(days)
+        await bus.publish(Stream.MARKET, 0, make.bar(day))
+        await drained(bus, Stream.MARKET)
+        await bus.publish(Stream.DECISIONS, 0, make.decision(make.bar(day), quantity="1"))
+        await drained(bus, Stream.DECISIONS)
+        events = [decode(data) for data in await recorded(platform)]
+        updates = [e for e in events if isinstance(e, OrderUpdated)]
+        last = next(u for u in updates if u.order.created_at == make.at(day))
+        return last.denial and last.denial.control
+
+    async with gateway(platform):
+        assert await ordered() == "mixed_versions"
+        await old.close()
+        new = open_ledger(platform)
+        await new.acquire(Log.DECISIONS, 0)
+        while (denied := await ordered()) is not None:
+            assert denied == "mixed_versions"  # until it looks again
+        FileLimitRequests(platform.home).ask("maximum_order_value", Decimal(50), "ada", "thin")
+        assert await ordered() == "maximum_order_value"
+        await new.close()
+    await bus.close()

@@ -34,7 +34,7 @@ from trading.controls.limits import (
 )
 from trading.controls.losses import cool_down, daily_loss, drawdown_guard, low_profit_lock
 from trading.controls.rates import message_rate, repeated_execution
-from trading.controls.software import mixed_versions, unknown_flag
+from trading.controls.software import mixed_versions, other_version, unknown_flag
 from trading.controls.terms import (
     lot_size,
     maximum_order_quantity,
@@ -53,6 +53,7 @@ CONTROLS: tuple[Control, ...] = (
     trading_state,
     venue_connection,
     mixed_versions,
+    other_version,
     unknown_flag,
     duplicate_order,
     parent_quantity,
@@ -89,7 +90,7 @@ CONTROLS: tuple[Control, ...] = (
 #: Controls whose denial stops the order's strategy until a person resumes it.
 _STOPPING = (repeated_execution.__name__, parent_quantity.__name__)
 #: Controls whose denial stops all trading: what runs is not known.
-_STOPPING_ALL = (unknown_flag.__name__, mixed_versions.__name__)
+_STOPPING_ALL = (unknown_flag.__name__, other_version.__name__)
 
 
 def stopped_by(denial: Denial, order: Order) -> Scope | None:

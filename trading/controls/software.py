@@ -21,12 +21,21 @@ def unknown_flag(order: Order, context: ControlContext) -> Denial | None:
     return None
 
 
-def mixed_versions(order: Order, context: ControlContext) -> Denial | None:
-    """Let nothing out while two versions of the software take part in trading."""
-    versions = set(context.versions)
-    if order.origin is not None:
-        versions.add(order.origin.software_version)
-    if len(versions) > 1:
-        reason = f"different versions take part: {', '.join(sorted(versions))}"
-        return denied("mixed_versions", reason[:300], Decimal(len(versions)), Decimal(1))
+def mixed_versions(_order: Order, context: ControlContext) -> Denial | None:
+    """Let nothing out while two versions of the software, or of its settings, take part."""
+    if len(context.versions) > 1:
+        measured = Decimal(len(context.versions))
+        reason = f"different versions take part: {'; '.join(sorted(context.versions))}"
+        return denied("mixed_versions", reason[:300], measured, Decimal(1))
+    return None
+
+
+def other_version(order: Order, context: ControlContext) -> Denial | None:
+    """Let out no order that another version made than those which take part."""
+    if order.origin is None or not context.versions:
+        return None
+    version = order.origin.software_version
+    if version not in context.versions:
+        reason = f"{order.origin.worker} runs {version or 'what it does not say'}, nobody else does"
+        return denied("other_version", reason[:300], Decimal(2), Decimal(1))
     return None

@@ -6,7 +6,8 @@ import pytest
 
 from adapters.brokers.accounts import check_account, outside_broker
 from adapters.http_server import bind, http_server
-from domain.errors import ConfigurationError, EnvironmentProblem
+from adapters.live_switch import LiveSwitch
+from domain.errors import ConfigurationError, EnvironmentProblem, LiveTradingRefused
 from domain.settings import Settings, VenueSettings
 from tests.adapters.brokers.alpaca_server import KEY, SECRET, AlpacaServer
 
@@ -26,6 +27,9 @@ def test_the_paper_venue_is_nobody_s_account(tmp_path):
         ({"key": ""}, "no keys"),
         ({"url": "https://api.alpaca.markets"}, "real money"),
         ({"url": "http://paper-api.alpaca.markets"}, "unencrypted"),
+        ({"live": True}, "address of paper accounts"),
+        ({"live": True, "name": "paper"}, "trades no real money"),
+        ({"live": True, "url": "http://api.alpaca.markets"}, "unencrypted"),
     ],
 )
 def test_what_may_not_be_opened_is_refused_without_showing_the_keys(tmp_path, changes, said):
@@ -50,3 +54,26 @@ async def test_a_state_folder_stays_with_its_account_and_waits_for_a_right_clock
                 await check_account(broker, settings)
         finally:
             await broker.close()
+
+
+async def test_an_account_with_real_money_starts_only_once_the_switch_is_on(tmp_path):
+    server = AlpacaServer()
+    async with http_server(server.app, bind("127.0.0.1", 0)) as port:
+        settings = settings_of(tmp_path, url=f"http://127.0.0.1:{port}", live=True)
+        switch, broker = LiveSwitch(settings), outside_broker(settings)
+        try:
+            with pytest.raises(LiveTradingRefused, match="Nobody"):
+                await check_account(broker, settings)
+            assert not (tmp_path / "venue.json").exists()
+            switch.keep("first", decisions=50, trades=30, unexplained=0)
+            switch.enable(server.account, "ada", "why")
+            await check_account(broker, settings)
+            server.account = "PA999"
+            with pytest.raises(LiveTradingRefused, match="PA999"):
+                await check_account(broker, settings)
+        finally:
+            await broker.close()
+
+
+def test_the_live_address_opens_with_the_setting(tmp_path):
+    assert outside_broker(settings_of(tmp_path, live=True, url="https://api.alpaca.markets"))
