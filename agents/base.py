@@ -16,7 +16,7 @@ from agents.realised import RealisedByRegime
 from agents.voting import vote
 from domain.errors import ModelRefused
 from domain.experience import Experience
-from domain.market import MarketData, NewsItem
+from domain.market import FeedChanged, MarketData, NewsItem
 from domain.messages import Message
 from domain.metrics import Metric
 from domain.models import ModelVersion
@@ -85,7 +85,7 @@ class BaseAgent(ABC):
 
     async def observe(self, message: Message) -> None:
         """Take in what the streams tell; nothing is published."""
-        if isinstance(message, MarketData | NewsItem):
+        if isinstance(message, MarketData | NewsItem | FeedChanged):
             await self.view.update(message)
 
     def prepare(self, message: Message) -> None:

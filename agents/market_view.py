@@ -1,8 +1,10 @@
 """What an agent knows of the market: bars and headlines per symbol, as of any instant."""
 
 import asyncio
+from bisect import bisect_left, insort
 from collections.abc import Callable
 from datetime import datetime
+from operator import itemgetter
 
 import numpy as np
 import polars as pl
@@ -22,7 +24,7 @@ from agents.price_history import (
 from agents.sentiment.news import NO_NEWS, News, news_of_frame, score_headline
 from domain.errors import InvalidValue
 from domain.identity import derive_id
-from domain.market import MarketData, NewsItem
+from domain.market import FeedChanged, FeedState, MarketData, NewsItem
 
 
 class _Series:
@@ -71,6 +73,7 @@ class MarketView:
         self._prepared: dict[tuple[str, int], Floats] = {}
         self._rows: dict[str, FeatureRows] = {}
         self._technical: dict[str, TechnicalState] = {}
+        self._feeds: dict[str, list[tuple[int, FeedState]]] = {}
         self._arrived = asyncio.Condition()
 
     @property
@@ -107,13 +110,17 @@ class MarketView:
             )
             self._prepared = {key: values[row] for row, key in enumerate(keys)}
 
-    async def update(self, message: MarketData | NewsItem) -> None:
+    async def update(self, message: MarketData | NewsItem | FeedChanged) -> None:
         """Take in one message; a bar that is known already, or older than the newest, is ignored.
 
         Quotes (no open, high, low) are not bars and are ignored.
         """
         if isinstance(message, NewsItem):
             self._add_headline(message)
+            return
+        if isinstance(message, FeedChanged):
+            known = self._feeds.setdefault(message.symbol, [])
+            insort(known, (to_microseconds(message.since), message.state), key=itemgetter(0))
             return
         if message.open is None or message.high is None or message.low is None:
             return
@@ -141,6 +148,15 @@ class MarketView:
         )
         if item.symbol in self._rows:
             self._rows[item.symbol].hear(time, self._news[item.symbol])
+
+    def feed_state(self, symbol: str, at: datetime) -> FeedState:
+        """Return what the symbol's feed told of its bar at `at`; LIVE where it told nothing.
+
+        What it tells stands before the bar in the stream, so that reading later changes nothing.
+        """
+        known = self._feeds.get(symbol, [])
+        place = bisect_left(known, to_microseconds(at), key=itemgetter(0))
+        return known[place - 1][1] if place else FeedState.LIVE
 
     def has(self, symbol: str, observed_at: datetime) -> bool:
         """Tell whether the bar that closed at `observed_at` (or a later one) is here."""

@@ -11,6 +11,7 @@ from agents.market_view import MarketView
 from agents.model import Model
 from agents.portfolio_optimizer import judgement as portfolio_optimizer
 from agents.risk_manager import judgement as risk_manager
+from domain.market import FeedState
 from domain.settings import ServingSettings, TradingSettings
 from domain.voting import Action, AgentId, TradingProposal, Vote
 
@@ -67,6 +68,9 @@ def judge(
     at = view.bar_time(proposal.symbol, proposal.correlation_id)
     if at is None:
         return Abstention("inputs missing: the proposal's bar")
+    feed = view.feed_state(proposal.symbol, at)
+    if feed is not FeedState.LIVE:
+        return Abstention(f"feed {feed.lower()}: the proposal's bar came late")
     if proposal.action is Action.HOLD:
         return Abstention("nothing is traded")
     too_old = model_too_old(model, at, serving.maximum_model_age_days)

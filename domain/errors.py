@@ -126,6 +126,12 @@ class VenueUnavailable(QuorumError):
     exit_code = 4
 
 
+class FeedUnavailable(QuorumError):
+    """A source of bars or headlines can't be reached, or answers what can't be read."""
+
+    exit_code = 4
+
+
 class MessagesLost(QuorumError):
     """The bus no longer holds messages that were published; the record does."""
 

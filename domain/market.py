@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Annotated
 
 import msgspec
@@ -97,6 +98,35 @@ class NewsItem(Message, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         super().__post_init__()
         set_field(self, "published_at", utc(self.published_at, "published_at"))
+
+
+class FeedState(StrEnum):
+    """What a symbol's bars can be taken for.
+
+    LIVE: each came when it closed. GAP: bars were missed, and come late or not yet. STALE: the
+    next one is overdue.
+    """
+
+    LIVE = "LIVE"
+    GAP = "GAP"
+    STALE = "STALE"
+
+
+@message_type
+class FeedChanged(Message, frozen=True, kw_only=True):
+    """A symbol's feed is in `state` from its bar at `since` on, that one not among them.
+
+    It stands in the stream before the bars that it is about.
+    """
+
+    symbol: Symbol
+    state: FeedState
+    since: datetime
+    reason: Annotated[str, msgspec.Meta(max_length=200)] = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        set_field(self, "since", utc(self.since, "since"))
 
 
 @message_type

@@ -310,6 +310,24 @@ class Metric(Enum):
         "0 healthy, 1 warning, 2 degraded, 3 unknown; in the file metrics/asset_health.prom.",
         ("asset",),
     )
+    FEED_STATE = MetricSpec(
+        "quorum_feed_state",
+        "gauge",
+        "A symbol's live bars: 0 live, 1 gap, 2 stale.",
+        ("symbol",),
+    )
+    FEED_FAILURES = MetricSpec(
+        "quorum_feed_failures_total",
+        "counter",
+        "Times that a source of live data did not answer or broke off, and was tried again.",
+        ("source",),
+    )
+    FEED_IGNORED = MetricSpec(
+        "quorum_feed_ignored_total",
+        "counter",
+        "What a live source told that was not passed on, by reason.",
+        ("reason",),
+    )
     PROCESS_RESTARTS = MetricSpec(
         "quorum_process_restarts_total",
         "counter",

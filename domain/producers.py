@@ -76,6 +76,7 @@ UNSEALED = frozenset({"MarketData", "NewsItem"})
 
 #: Who may say what else, by the message's type: nobody what is not here. A vote is its agent's.
 SPEAKERS: Mapping[str, frozenset[Producer]] = {
+    "FeedChanged": frozenset({Producer.FEED}),
     "TradingProposal": frozenset({Producer.MARKET_ANALYST}),
     "Vote": AGENTS,
     "Tick": frozenset({Producer.CONSENSUS, Producer.FEED}),

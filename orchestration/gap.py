@@ -69,7 +69,7 @@ def measure_gap(settings: Settings, events: Sequence[Message]) -> Gap:
         traded: Sequence[MarketData], votes_on: Callable[[AgentId, TradingProposal], bool]
     ) -> Backtest:
         view = MarketView()
-        view.warm_up(pl.concat([known, _frame(traded)], how="diagonal"), told)
+        view.warm_up(pl.concat([known, frame_of(traded)], how="diagonal"), told)
         headlines = Headlines(open_reader(settings, PrometheusMetrics()))
         headlines.warm_up(told)
         return backtest_of(
@@ -96,7 +96,7 @@ def measure_gap(settings: Settings, events: Sequence[Message]) -> Gap:
     return measure(session, bars, run, orders)
 
 
-def _frame(bars: Sequence[MarketData]) -> pl.DataFrame:
+def frame_of(bars: Sequence[MarketData]) -> pl.DataFrame:
     """Return bars' messages as rows of the table BARS, with the numbers that agents read."""
     columns: dict[str, list[Decimal | None]] = {
         "open": [bar.open for bar in bars],

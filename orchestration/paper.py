@@ -137,14 +137,14 @@ async def _session(settings: Settings, feed: Feed) -> list[Message]:
     bus, ledger = MemoryBus(), MemoryLedger()
     replay = Replay(bus, settings.partitions)
     await replay.announce(feed.news)
-    async with _plane(settings, bus, ledger, feed.history):
+    async with plane(settings, bus, ledger, feed.history):
         async for _ in replay.feed(feed.bars):
             pass
-    return await _recorded(ledger)
+    return await recorded_in(ledger)
 
 
 @asynccontextmanager
-async def _plane(
+async def plane(
     settings: Settings, bus: MemoryBus, ledger: MemoryLedger, history: pl.DataFrame
 ) -> AsyncIterator[None]:
     """Run a consensus processor a partition, the gateway and the four agents."""
@@ -240,7 +240,8 @@ async def _agent(
     return started
 
 
-async def _recorded(ledger: MemoryLedger) -> list[Message]:
+async def recorded_in(ledger: MemoryLedger) -> list[Message]:
+    """Return what the gateway recorded, in order."""
     events: list[Message] = []
     while page := await ledger.events(Log.ORDERS, LOG_PARTITION, after=len(events), limit=_PAGE):
         events += [entry.message for entry in page]

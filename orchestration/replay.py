@@ -13,7 +13,7 @@ import polars as pl
 import structlog
 
 from domain.identity import derive_id
-from domain.market import MarketData, NewsItem, Tick
+from domain.market import FeedChanged, MarketData, NewsItem, Tick
 from domain.ports.bus import MessageBus
 from domain.streams import Stream, partition_of
 from domain.voting import AgentId
@@ -110,16 +110,23 @@ class Replay:
             if latest is not None and data.occurred_at > latest:
                 await self.close_rounds(latest)
             latest = data.occurred_at
-            partition = partition_of(data.symbol, self._partitions)
-            await self._bus.publish(Stream.MARKET, partition, data)
-            await self.drain(partition)
+            await self.tell(data)
             yield data
         if latest is not None:
             await self.close_rounds(latest)
 
+    async def tell(self, message: MarketData | FeedChanged) -> None:
+        """Publish what a feed tells of a symbol, and wait until the plane has drained it."""
+        partition = partition_of(message.symbol, self._partitions)
+        await self._bus.publish(Stream.MARKET, partition, message)
+        await self.drain(partition)
+
     async def close_rounds(self, moment: datetime) -> None:
         """Let logical time pass the voting deadline, so that no round stays open overnight."""
-        after = moment + timedelta(hours=1)
+        await self.tick(moment + timedelta(hours=1))
+
+    async def tick(self, after: datetime) -> None:
+        """Let logical time be `after` everywhere."""
         for partition in range(self._partitions):
             identity = derive_id("tick", partition, after.isoformat())
             tick = Tick(message_id=identity, correlation_id=identity, occurred_at=after)

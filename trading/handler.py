@@ -16,7 +16,7 @@ from consensus.handler import Batch, Effects, dead_letter
 from domain.errors import RecordIncomplete
 from domain.experience import Experience
 from domain.limits import LimitChangeUpdated, LimitsDeclared
-from domain.market import MarketData
+from domain.market import FeedChanged, MarketData
 from domain.messages import Message
 from domain.metrics import Metric
 from domain.money import ZERO
@@ -258,6 +258,8 @@ class GatewayHandler:
                 events = [*await self.gateway.on_market_data(message)]
             case ConsensusResult():
                 events = [*await self.gateway.on_decision(message)]
+            case FeedChanged():  # bars that come late are refused by their age
+                return ()
             case TradingStateRequested():
                 return await self.gateway.on_request(message)
             case _:

@@ -15,7 +15,6 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 
 from adapters.brokers.accounts import check_account, outside_broker
-from adapters.brokers.alpaca import AlpacaBroker
 from adapters.bus import open_bus
 from adapters.clock import open_clock
 from adapters.health import health_app, serve_health
@@ -79,7 +78,8 @@ class GatewayService:
         self._sessions = sessions_of(settings)
         self._software = software_of(settings)
         self._fleet = Fleet(settings.home, self._software, settings.partitions)
-        self._venue = outside_broker(settings) or PaperVenue(settings.trading, self._sessions)
+        self._account = outside_broker(settings)
+        self._venue = self._account or PaperVenue(settings.trading, self._sessions)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Serve health and process until `stop` is set.
@@ -107,8 +107,8 @@ class GatewayService:
                     self._watch_fleet(),
                 )
             finally:
-                if isinstance(self._venue, AlpacaBroker):
-                    await self._venue.close()
+                if self._account is not None:
+                    await self._account.close()
 
     async def _watch_switch(self) -> None:
         """Obey the kill switch whatever the record and the bus are doing."""
@@ -149,8 +149,8 @@ class GatewayService:
     async def _open_processor(self) -> AsyncIterator[Processor]:
         """Yield a processor on fresh connections, with everything that it stands on."""
         settings, metrics = self._settings, self._metrics
-        if isinstance(self._venue, AlpacaBroker):
-            await check_account(self._venue, settings)
+        if self._account is not None:
+            await check_account(self._account, settings)
         bus = open_bus(settings, metrics, encode=sealing(settings, Producer.GATEWAY))
         ledger = open_ledger(settings)
         await self._fleet.look(ledger)

@@ -5,6 +5,7 @@ and reconciling them with another's would book what never happened.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,21 +13,29 @@ from adapters.brokers.alpaca import LIVE_URL, PAPER_URL, AlpacaBroker
 from adapters.files import write_atomically
 from adapters.live_switch import LiveSwitch
 from domain.errors import ConfigurationError, EnvironmentProblem
+from domain.ports.broker import VenueAccount
 from domain.settings import Settings, VenueSettings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _FILE = "venue.json"
 #: Venues at which accounts with real money can be opened.
 _LIVE_VENUES = ("alpaca",)
+_LIVE_HOSTS = (urlsplit(LIVE_URL).hostname, "api.binance.com")
+#: Where each venue keeps accounts with play money; OKX tells them apart by a header.
+_PAPER_ADDRESSES: Mapping[str, str] = {
+    "alpaca": PAPER_URL,
+    "binance": "https://testnet.binance.vision",
+    "okx": "https://www.okx.com",
+}
 
 
-def outside_broker(settings: Settings) -> AlpacaBroker | None:
+def outside_broker(settings: Settings) -> VenueAccount | None:
     """Return the account that the settings name; None where orders are filled in this process.
 
     Raises
     ------
     ConfigurationError
-        If keys are missing, or the address is not that of the money which `live` names.
+        If keys or pairs are missing, or the address is not that of the money which `live` names.
     """
     venue = settings.venue
     if venue.live and venue.name not in _LIVE_VENUES:
@@ -36,21 +45,36 @@ def outside_broker(settings: Settings) -> AlpacaBroker | None:
         )
     if venue.name == "paper":
         return None
-    if not venue.key.get_secret_value() or not venue.secret.get_secret_value():
+    key, secret = venue.key.get_secret_value(), venue.secret.get_secret_value()
+    if not key or not secret:
         raise ConfigurationError(
             f"The venue {venue.name} has no keys.",
             next_step="Set QUORUM_VENUE__KEY and QUORUM_VENUE__SECRET to those of the account.",
         )
     _demand_address(venue)
-    return AlpacaBroker(
-        venue.key.get_secret_value(),
-        venue.secret.get_secret_value(),
-        venue.url,
+    if venue.name == "alpaca":
+        return AlpacaBroker(key, secret, _url(venue), timeout_seconds=venue.timeout_seconds)
+    if not venue.symbols:
+        raise ConfigurationError(
+            f"The venue {venue.name} has no pairs to trade.",
+            next_step="""Set QUORUM_VENUE__SYMBOLS, such as '["BTC/USDT"]'.""",
+        )
+    # ccxt takes a second to import, which only its venues shall cost.
+    from adapters.brokers.exchange import ExchangeBroker  # noqa: PLC0415
+    from adapters.brokers.exchange_connection import ExchangeConnection  # noqa: PLC0415
+
+    connection = ExchangeConnection(
+        venue.name,
+        key,
+        secret,
+        passphrase=venue.passphrase.get_secret_value(),
+        url=venue.url,
         timeout_seconds=venue.timeout_seconds,
     )
+    return ExchangeBroker(connection, venue.symbols)
 
 
-async def check_account(broker: AlpacaBroker, settings: Settings) -> None:
+async def check_account(broker: VenueAccount, settings: Settings) -> None:
     """See that the state folder is this account's and that the clocks agree.
 
     Raises
@@ -68,7 +92,7 @@ async def check_account(broker: AlpacaBroker, settings: Settings) -> None:
     number = await broker.account()
     if venue.live:
         LiveSwitch(settings).demand(number)
-    account = {"venue": venue.name, "url": venue.url, "account": number}
+    account = {"venue": venue.name, "url": _url(venue), "account": number}
     known = _known(settings.home / _FILE)
     if known is None:
         settings.home.mkdir(parents=True, exist_ok=True)
@@ -100,9 +124,13 @@ def _known(path: Path) -> dict[str, str] | None:
         ) from None
 
 
+def _url(venue: VenueSettings) -> str:
+    return venue.url or _PAPER_ADDRESSES[venue.name]
+
+
 def _demand_address(venue: VenueSettings) -> None:
-    parts = urlsplit(venue.url)
-    if not venue.live and parts.hostname == urlsplit(LIVE_URL).hostname:
+    parts = urlsplit(_url(venue))
+    if not venue.live and parts.hostname in _LIVE_HOSTS:
         raise ConfigurationError(
             "QUORUM_VENUE__URL is the address of accounts with real money.",
             next_step="Use the paper address; docs/venues.md says how to go live.",

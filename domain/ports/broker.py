@@ -45,3 +45,19 @@ class Broker(Protocol):
     async def on_market_data(self, data: MarketData) -> Sequence[ExecutionReport]:
         """Tell a simulated venue of a new bar; returns the fills it causes, in order."""
         ...
+
+
+class VenueAccount(Broker, Protocol):
+    """An account at a venue outside."""
+
+    async def account(self) -> str:
+        """Return the account's number."""
+        ...
+
+    async def clock_offset(self) -> float:
+        """Return how far this machine's clock is ahead of the venue's (seconds)."""
+        ...
+
+    async def close(self) -> None:
+        """Release the connections."""
+        ...

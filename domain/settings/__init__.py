@@ -3,6 +3,7 @@
 Groups use two underscores: ``QUORUM_CONSENSUS__VOTE_DEADLINE_SECONDS=2``.
 """
 
+from domain.settings.feed import FeedSettings
 from domain.settings.groups import (
     BusSettings,
     ConsensusSettings,
@@ -24,6 +25,7 @@ __all__ = [
     "PREFIX",
     "BusSettings",
     "ConsensusSettings",
+    "FeedSettings",
     "HeadlineReader",
     "PlatformSettings",
     "Profile",

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from domain.settings.feed import FeedSettings
 from domain.settings.groups import (
     BusSettings,
     ConsensusSettings,
@@ -127,6 +128,9 @@ class Settings(BaseSettings):
     )
     projections: ProjectionSettings = Field(
         default=ProjectionSettings(), description="The read side."
+    )
+    feed: FeedSettings = Field(
+        default=FeedSettings(), description="Where live bars and headlines come from."
     )
     promotion: PromotionSettings = Field(
         default=PromotionSettings(), description="How a model comes to decide, and is taken back."

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from domain.settings.group import SettingsGroup
 
@@ -10,14 +10,15 @@ from domain.settings.group import SettingsGroup
 class VenueSettings(SettingsGroup):
     """The venue that the gateway sends orders to."""
 
-    name: Literal["paper", "alpaca"] = Field(
+    name: Literal["paper", "alpaca", "binance", "okx"] = Field(
         default="paper",
-        description="paper: filled on bars in this process; alpaca: an account at Alpaca.",
+        description="paper: filled on bars in this process; alpaca: an account at Alpaca; "
+        "binance, okx: an account with play money at that exchange.",
     )
     url: str = Field(
-        default="https://paper-api.alpaca.markets",
-        description="Where a venue outside answers: the address of its paper accounts, or, with "
-        "`live`, of those with real money.",
+        default="",
+        description="Where a venue outside answers: empty for its paper accounts; with `live`, the "
+        "address of those with real money.",
     )
     live: bool = Field(
         default=False,
@@ -34,6 +35,14 @@ class VenueSettings(SettingsGroup):
     )
     key: SecretStr = Field(default=SecretStr(""), description="Key of the account.")
     secret: SecretStr = Field(default=SecretStr(""), description="The key's secret.")
+    passphrase: SecretStr = Field(
+        default=SecretStr(""), description="The key's passphrase, where the venue has one (okx)."
+    )
+    symbols: tuple[str, ...] = Field(
+        default=(),
+        description="Pairs that are traded at an exchange, as a JSON list: one of each first "
+        "currency, all with the same second one.",
+    )
     timeout_seconds: float = Field(
         default=10.0, gt=0, description="Longest wait for one answer, after which it is asked for."
     )
@@ -42,3 +51,15 @@ class VenueSettings(SettingsGroup):
         gt=0,
         description="How far this machine's clock may be from the venue's before nothing is sent.",
     )
+
+    @field_validator("symbols")
+    @classmethod
+    def _one_pair_of_a_currency(cls, symbols: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse pairs between which the account's balances can't be told apart."""
+        bases = {symbol.partition("/")[0] for symbol in symbols}
+        quotes = {symbol.partition("/")[2] for symbol in symbols}
+        if len(bases) != len(symbols) or len(quotes) > 1 or "" in quotes | bases:
+            raise ValueError(
+                "name pairs such as BTC/USDT, one of each first currency, with one second currency"
+            )
+        return symbols

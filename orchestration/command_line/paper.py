@@ -1,10 +1,12 @@
 """`quorum paper` and `quorum gap`."""
 
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from domain.market import MarketData
 from domain.orders import ExecutionReport
 from domain.settings import load_settings
 from domain.voting import ConsensusResult
@@ -13,6 +15,13 @@ from orchestration.command_line.backtest import day_of
 from orchestration.command_line.printing import print_fields, print_json, print_table
 
 _SHOWN = 20
+
+
+class FeedKind(StrEnum):
+    """Where a paper session's bars come from."""
+
+    STORED = "stored"
+    LIVE = "live"
 
 
 @app.command(epilog="Example: quorum paper --start 2012-09-01 --name first")
@@ -26,9 +35,17 @@ def paper(
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Day after the last.")
     ] = None,
     name: Annotated[str, typer.Option(help="What the session is called.")] = "latest",
+    feed: Annotated[
+        FeedKind,
+        typer.Option(help="stored: bars of the store; live: what QUORUM_FEED__SOURCE names."),
+    ] = FeedKind.STORED,
+    minutes: Annotated[
+        float | None,
+        typer.Option(min=0.01, help="How long a live feed is traded.", show_default="until Ctrl-C"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Trade stored bars on paper: a feed through the live objects, bus and record in memory.
+    """Trade on paper: a feed through the live objects, bus and record in memory.
 
     Agents, engine, gateway and venue are the live ones, and every message takes the live way. The
     record is kept below the state folder; `quorum gap` holds it against the backtest.
@@ -38,12 +55,16 @@ def paper(
     from evaluation.trades import trade_hash  # noqa: PLC0415
     from orchestration.paper import keep, run_paper, stored_feed  # noqa: PLC0415
 
-    feed = stored_feed(settings, day_of(start), day_of(end))
-    events = run_paper(settings, feed)
+    if feed is FeedKind.LIVE:
+        from orchestration.live_paper import run_live_paper  # noqa: PLC0415
+
+        events = run_live_paper(settings, None if minutes is None else 60 * minutes)
+    else:
+        events = run_paper(settings, stored_feed(settings, day_of(start), day_of(end)))
     path = keep(settings, name, events)
     fills = [event for event in events if isinstance(event, ExecutionReport)]
     told = {
-        "bars": feed.bars.height,
+        "bars": sum(isinstance(event, MarketData) for event in events),
         "decisions": sum(isinstance(event, ConsensusResult) for event in events),
         "fills": len(fills),
         "trade_hash": trade_hash(fills),

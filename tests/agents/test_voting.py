@@ -6,6 +6,7 @@ import pytest
 
 from agents.market_view import MarketView
 from agents.voting import vote
+from domain.market import FeedChanged, FeedState
 from domain.messages import decode, encode
 from domain.money import canonical
 from domain.voting import BOUND, MILLION, Action, AgentId
@@ -123,3 +124,35 @@ def test_short_history_is_an_abstention(agent, bars, proposal_of, cast):
     view = MarketView()
     view.warm_up(bars.filter(pl.col("timestamp") <= at))
     assert "too short" in cast(agent, view, proposal_of(at=at)).abstention
+
+
+def changed(state, since):
+    return FeedChanged(
+        message_id=f"{state} {since}",
+        correlation_id="c",
+        occurred_at=since,
+        symbol="AAA",
+        state=state,
+        since=since,
+    )
+
+
+@pytest.mark.parametrize("agent", AgentId)
+async def test_a_bar_that_came_late_is_an_abstention_and_the_next_one_is_not(agent, world, cast):
+    view, until = MarketView(), world.until
+    view.warm_up(world.bars.filter(pl.col("timestamp") < until - timedelta(days=1)))
+    for state, since in (
+        (FeedState.STALE, until - timedelta(days=2)),  # overdue, and then it was a gap
+        (FeedState.GAP, until - timedelta(days=2)),
+        (FeedState.LIVE, until - timedelta(days=1)),
+    ):
+        await view.update(changed(state, since))
+    for day in (-1, 0):
+        await view.update(world.bar_of("AAA", until + timedelta(days=day)))
+    late = cast(agent, view, world.proposal_of(at=until - timedelta(days=1)))
+    assert late.abstention == "feed gap: the proposal's bar came late"
+    assert late.confidence_ppm == 0
+    assert "feed" not in cast(agent, view, world.proposal_of(at=until)).abstention
+    # What the feed tells of later bars changes no vote on an earlier one.
+    await view.update(changed(FeedState.STALE, until))
+    assert "feed" not in cast(agent, view, world.proposal_of(at=until)).abstention

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from domain.errors import MessageRefused, UnknownSchemaVersion
 from domain.experience import Experience
-from domain.market import MarketData, NewsItem, Tick
+from domain.market import FeedChanged, FeedState, MarketData, NewsItem, Tick
 from domain.messages import MAXIMUM_MESSAGE_BYTES, Message, decode, encode, message_type, upcaster
 from domain.orders import Denial, ExecutionReport, Order, OrderStatus, OrderUpdated, Side
 from domain.portfolio import Portfolio, PortfolioUpdated, Position
@@ -67,6 +67,7 @@ EVERY_MESSAGE: list[Message] = [
         **ENVELOPE, symbol="AAPL", observed_at=NOON, price=Decimal("1.5"), volume=Decimal(9)
     ),
     NewsItem(**ENVELOPE, symbol="AAPL", published_at=NOON, headline="Grüße ✓", source="test"),
+    FeedChanged(**ENVELOPE, symbol="AAPL", state=FeedState.GAP, since=NOON, reason="lost"),
     Tick(**ENVELOPE),
     PROPOSAL,
     Vote(

@@ -27,6 +27,10 @@ def test_the_paper_venue_is_nobody_s_account(tmp_path):
         ({"key": ""}, "no keys"),
         ({"url": "https://api.alpaca.markets"}, "real money"),
         ({"url": "http://paper-api.alpaca.markets"}, "unencrypted"),
+        ({"name": "binance"}, "no pairs"),
+        ({"name": "binance", "url": "https://api.binance.com"}, "real money"),
+        ({"name": "okx", "url": "http://www.okx.com"}, "unencrypted"),
+        ({"name": "okx", "live": True}, "trades no real money"),
         ({"live": True}, "address of paper accounts"),
         ({"live": True, "name": "paper"}, "trades no real money"),
         ({"live": True, "url": "http://api.alpaca.markets"}, "unencrypted"),
@@ -77,3 +81,22 @@ async def test_an_account_with_real_money_starts_only_once_the_switch_is_on(tmp_
 
 def test_the_live_address_opens_with_the_setting(tmp_path):
     assert outside_broker(settings_of(tmp_path, live=True, url="https://api.alpaca.markets"))
+
+
+@pytest.mark.parametrize(
+    ("name", "address"),
+    [("binance", "https://testnet.binance.vision/api/v3"), ("okx", "https://www.okx.com")],
+)
+async def test_an_exchange_is_opened_for_play_money(tmp_path, name, address):
+    broker = outside_broker(settings_of(tmp_path, name=name, symbols=("BTC/USDT",)))
+    api = broker._api
+    await broker.close()
+    path = api.urls["api"][{"binance": "private", "okx": "rest"}[name]]
+    assert path.replace("{hostname}", api.hostname or "") == address
+    assert (api.headers.get("x-simulated-trading") == "1") is (name == "okx")
+
+
+@pytest.mark.parametrize("symbols", [("BTC/USDT", "BTC/USDC"), ("BTC",), ("BTC/USDT", "ETH/EUR")])
+def test_pairs_that_share_a_balance_are_refused(symbols):
+    with pytest.raises(ValueError, match="one of each first currency"):
+        VenueSettings(symbols=symbols)
