@@ -203,6 +203,15 @@ async def test_fills_are_told_once_in_order_whatever_page_they_stand_on(name):
 
 
 @BOTH
+async def test_a_fill_is_told_to_the_digit_that_a_binary_float_would_lose(name):
+    async with exchange(name) as (server, broker):
+        await broker.submit(pair_order())
+        server.fill(wire_id(pair_order().client_order_id), "10", "98765432109.123456789")
+        [fill] = await broker.executions(pair_order().client_order_id)
+        assert fill.price == Decimal("98765432109.123456789")
+
+
+@BOTH
 async def test_the_end_of_an_order_is_not_told_before_the_last_of_its_fills(name):
     async with exchange(name) as (server, broker):
         await broker.submit(pair_order())
