@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from domain.settings.groups import (
     BusSettings,
     ConsensusSettings,
+    OnlineLearningSettings,
     PlatformSettings,
     ProjectionSettings,
     PromotionSettings,
@@ -146,6 +147,10 @@ class Settings(BaseSettings):
     )
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="What models learn from."
+    )
+    online: OnlineLearningSettings = Field(
+        default=OnlineLearningSettings(),
+        description="How calibration follows outcomes between trainings.",
     )
     venue: VenueSettings = Field(default=VenueSettings(), description="Where orders go.")
     quality: QualitySettings = Field(
