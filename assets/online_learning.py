@@ -37,7 +37,7 @@ from domain.ports.model_source import DeployedModel
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import PromotionSettings, Settings
 from domain.voting import AgentId
-from evaluation.sequential import Verdict
+from evaluation.sequential import Verdict, minimum_observations
 
 if TYPE_CHECKING:
     from agents.learning.online import Update
@@ -65,6 +65,13 @@ def known_until(folder: Path) -> datetime:
 def is_update(folder: Path) -> bool:
     """Tell whether the model in `folder` was made by online learning."""
     return _read(folder).updated_until is not None
+
+
+def patience(settings: Settings) -> int:
+    """Return the observations in shadow after which an open verdict makes room."""
+    from agents.learning.samples import HORIZON_DAYS  # noqa: PLC0415 - imports polars
+
+    return settings.online.patience * minimum_observations(HORIZON_DAYS)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,9 @@ class Online:
         fresh = [each for each in lived if each.at >= since]
         view = revoting.market_view(self.store)
         said = revoting.compared_claims(
-            fresh, *(revoting.claims(side, fresh, view, self.settings) for side in sides)
+            fresh,
+            *(revoting.claims(side, fresh, view, self.settings) for side in sides),
+            horizon=patience(self.settings),
         )
         return Comparison(
             agent=self.agent,

@@ -134,9 +134,16 @@ def compared(
 
 
 def compared_claims(
-    lived: Sequence[Lived], parent: Sequence[Claim | None], child: Sequence[Claim | None]
+    lived: Sequence[Lived],
+    parent: Sequence[Claim | None],
+    child: Sequence[Claim | None],
+    *,
+    horizon: int,
 ) -> Compared:
-    """Compare the Brier scores of what two models claim of the same proposals."""
+    """Compare the Brier scores of what two models claim of the same proposals.
+
+    The limits are narrowest at `horizon` instants.
+    """
     both = [(x.at, p, c) for x, p, c in zip(lived, parent, child, strict=True) if p and c]
     instants = [at for at, *_ in both]
     losses = [
@@ -147,9 +154,8 @@ def compared_claims(
         for side in ([p for _, p, _ in both], [c for *_, c in both])
     ]
     differences = paired_skill(instants, *losses)
-    return Compared(
-        compare(differences, overlap=HORIZON_DAYS), sorted(set(instants)), differences.tolist()
-    )
+    verdict = compare(differences, overlap=HORIZON_DAYS, horizon=horizon)
+    return Compared(verdict, sorted(set(instants)), differences.tolist())
 
 
 def _losses(agent: AgentId, cast: Sequence[Vote], rewards: "np.ndarray") -> "np.ndarray":

@@ -11,7 +11,7 @@ from adapters.model_registry.deployed import DeployedModels
 from assets.ab_testing import comparison
 from assets.code_version import code_version
 from assets.live_record import LiveRecord
-from assets.online_learning import Online, is_update, known_until
+from assets.online_learning import Online, is_update, known_until, patience
 from assets.promotion import deployment_check, promotion_result
 from assets.records import Comparison, Promotion
 from assets.rollback import champion_of
@@ -124,7 +124,7 @@ def trial_of_update(candidate: ModelVersion, online: Online) -> tuple[Promotion,
     by = Mover(ACTOR, reason, sha256(encode(found)).hexdigest(), at)
     if said is Verdict.PROMOTE:
         return promote(registry, deployed, candidate, expected=life.live, by=by), found
-    if said is Verdict.REFUSE or found.verdict.observations >= settings.online.patience:
+    if said is Verdict.REFUSE or found.verdict.observations >= patience(settings):
         return refuse(registry, deployed, candidate, by), found
     return wait(registry, candidate, reason), found
 

@@ -429,22 +429,22 @@ class OnlineLearningSettings(SettingsGroup):
         default=60, ge=1, description="Outcomes below which a calibration stays as it is."
     )
     window: int = Field(
-        default=400, ge=1, description="Newest outcomes that an update is fitted to."
+        default=1_000, ge=1, description="Newest outcomes that an update is fitted to."
     )
     largest_step: float = Field(
-        default=0.03, gt=0, lt=1, description="Largest change of a chance by one update."
+        default=0.05, gt=0, lt=1, description="Largest change of a chance by one update."
     )
     largest_drift: float = Field(
-        default=0.12,
+        default=0.15,
         gt=0,
         lt=1,
         description="Largest change of a chance since training; what drifts further is taken back.",
     )
     patience: int = Field(
-        default=250,
+        default=2,
         ge=1,
-        description="Observations in shadow after which an update that is not shown to be better "
-        "makes room.",
+        description="Times the least observations of a verdict (50 days) that an update has in "
+        "shadow; not shown to be better by then, it makes room.",
     )
 
 
