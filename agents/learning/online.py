@@ -138,7 +138,8 @@ def update(
     if after == before:
         return None
     made = replace(_with(parent, after), updated_until=until)
-    return Update(made, found, _largest_change(before, after), _largest_change(trained, after))
+    kept = Correction(round(found.intercept, PLACES), round(found.slope, PLACES))
+    return Update(made, kept, _largest_change(before, after), _largest_change(trained, after))
 
 
 def correction(
@@ -157,7 +158,7 @@ def correction(
     fitted = _mode(design, happened, prior, independent_share)
     if fitted[1] < 0.0:
         fitted = np.array([_mode(design[:, :1], happened, prior[:1], independent_share)[0], 0.0])
-    return Correction(round(float(fitted[0]), PLACES), round(float(fitted[1]), PLACES))
+    return Correction(float(fitted[0]), float(fitted[1]))
 
 
 def drift(anchor: Specification, descendant: Specification) -> float:
