@@ -26,7 +26,14 @@ from assets.records import Comparison, ModelFolder, OnlineUpdate
 from assets.registration import register
 from assets.retraining import champion_of
 from assets.rollback import Rollback, roll_back
-from assets.succession import Mover, life_of, promote, reconcile, validated
+from assets.succession import (
+    ONLINE_LEARNING,
+    Mover,
+    life_of,
+    promote,
+    reconcile,
+    validated,
+)
 from assets.training import CODE_VERSION, keep_files
 from assets.trials import trial
 from domain.errors import ModelRefused
@@ -44,7 +51,6 @@ if TYPE_CHECKING:
     from agents.model import Specification
     from assets.revoting import Claim, Lived
 
-ACTOR = "online learning"
 KIND = "online"
 MEASURE = "Brier score of the chance that executing proves right"
 #: An outcome spans days, so an update is tried beside the champion, and on nobody's money.
@@ -90,7 +96,7 @@ class Online:
         reconcile(self.registry, self.deployed, self.agent)
         champion = champion_of(self.deployed, self.agent)
         if why := self.why_revert(champion):
-            asked = Rollback(version=champion.version.version, actor=ACTOR, reason=why)
+            asked = Rollback(version=champion.version.version, actor=ONLINE_LEARNING, reason=why)
             found = roll_back(self.registry, self.deployed, self.agent, asked)
             return self._nothing(found.champion, why, reverted=champion.version.label)
         life = life_of(self.registry, self.agent)
@@ -198,7 +204,7 @@ class Online:
     ) -> OnlineUpdate:  # fmt: skip
         evidence = sha256(as_json(_figures(made)).encode()).hexdigest()
         at = datetime.now(UTC) if self.settings.clock == "system" else until
-        by = Mover(ACTOR, f"Within its bounds: {made.step:.4f} a step.", evidence, at)
+        by = Mover(ONLINE_LEARNING, f"Within its bounds: {made.step:.4f} a step.", evidence, at)
         validated(self.registry, version, by, _SHADOW_ONLY)
         parent = champion.version
         promotion = promote(self.registry, self.deployed, version, expected=parent.version, by=by)

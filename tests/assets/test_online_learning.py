@@ -274,6 +274,18 @@ def test_one_whose_parent_decides_no_more_is_refused(online, registry, deployed,
     assert status(this, 2) is S.ABORTED
 
 
+def test_what_was_trained_anew_goes_on_trial_before_an_update(online, registry, deployed, tmp_path):
+    this = online(Market().days(200, slope=-1.0))
+    this.next(None)
+    other = register(registry, trained(tmp_path / "new", Knots((-1.0, 1.0), (0.4, 0.6))), 1)
+    by = Mover("gate", "better")
+    validated(registry, other, by, PromotionSettings(trial=("SHADOW",)))
+    promote(registry, deployed, other, expected=1, by=by)
+    assert (status(this, 2), status(this, 3)) == (S.ABORTED, S.SHADOW)
+    assert "makes room for version 3" in registry.moves(AGENT)[-2].reason
+    assert this.deployed.life(AGENT).on_trial == 3
+
+
 def live_update(online, market) -> Online:
     """Bring an update to life on a market that has turned around."""
     online(market.days(200, slope=-1.0)).next(None)
