@@ -40,7 +40,7 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     horizon_days
         Trading days that the outputs look ahead.
     trained_until
-        End of the data that the model has seen, calibration included.
+        End of the data that the model was trained on, calibration included.
     score, confidence
         Support → score, and support → probability that executing proves right.
     calibrations
@@ -51,6 +51,9 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         What patterns were worth in the market that the model saw, by `Pattern.key`.
     seen
         What its inputs were like in training (`agents.drift`); older models have none.
+    updated_until
+        End of the outcomes that its calibration was updated with since (`agents.learning.online`);
+        None for a model as training left it.
     """
 
     agent: AgentId
@@ -66,6 +69,7 @@ class Specification(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     constants: dict[str, float] = {}
     patterns: dict[str, TrackRecord] = {}
     seen: InputStatistics | None = None
+    updated_until: datetime | None = None
     format_version: int = 1
 
 

@@ -153,6 +153,32 @@ class Health(Record, frozen=True, kw_only=True):
     champions: tuple[ChampionHealth, ...]
 
 
+class OnlineUpdate(Record, frozen=True, kw_only=True):
+    """What online learning did of an agent: made a version, took one back, or neither.
+
+    Parameters
+    ----------
+    version, parent
+        Labels of the version that was made, and of the champion that it descends from; the
+        first is empty where none was made.
+    outcomes
+        Outcomes that it was fitted to.
+    step, drift
+        Largest change of a chance, from the parent's and from what was trained.
+    reverted
+        Label of the version that was taken back.
+    """
+
+    agent: AgentId
+    version: str = ""
+    parent: str
+    outcomes: int = 0
+    step: float = 0.0
+    drift: float = 0.0
+    reverted: str = ""
+    reason: str
+
+
 class HeadlineModelFolder(Record, frozen=True, kw_only=True):
     """A model of headlines as training left it; `version` is the hash of its files."""
 

@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from agents.assessment import Abstention
+from agents.learning.online import came_true, chance_of
 from agents.learning.samples import HORIZON_DAYS
 from agents.market_view import MarketView
 from agents.model_files import load
-from agents.voting import vote
+from agents.voting import judge, vote
 from domain.experience import Experience
 from domain.messages import Message
 from domain.ports.model_source import DeployedModel
@@ -27,20 +29,32 @@ _ACCEPTANCE = 75
 
 
 class Lived(NamedTuple):
-    """A recorded proposal, when its bar closed, and what executing it earned after costs."""
+    """A recorded proposal, when its bar closed, and what came of it."""
 
     proposal: TradingProposal
     at: datetime
-    reward: float
+    experience: Experience
+
+    @property
+    def reward(self) -> float:
+        """What executing it earned after costs."""
+        return float(self.experience.reward)
+
+
+class Claim(NamedTuple):
+    """A model's chance that executing a proposal proves right, and whether it did."""
+
+    chance: float
+    right: bool
 
 
 def lived_proposals(decisions: Iterable[Message], orders: Iterable[Message]) -> list[Lived]:
     """Return the decided proposals whose horizon has passed, oldest first."""
-    rewards = {e.decision_id: float(e.reward) for e in orders if isinstance(e, Experience)}
+    came = {e.decision_id: e for e in orders if isinstance(e, Experience)}
     found = {
-        d.proposal.proposal_id: Lived(d.proposal, d.proposal.occurred_at, rewards[d.decision_id])
+        d.proposal.proposal_id: Lived(d.proposal, d.proposal.occurred_at, came[d.decision_id])
         for d in decisions
-        if isinstance(d, ConsensusResult) and d.decision_id in rewards
+        if isinstance(d, ConsensusResult) and d.decision_id in came
     }
     return sorted(found.values(), key=lambda lived: (lived.at, lived.proposal.symbol))
 
@@ -71,6 +85,24 @@ def votes(
     ]
 
 
+def claims(
+    model: DeployedModel, lived: Sequence[Lived], view: MarketView, settings: Settings
+) -> list[Claim | None]:
+    """Return what the model claims of each proposal; None where it can't be held to anything."""
+    loaded = load(model.folder, model.version.agent_type)
+
+    def claim(each: Lived) -> Claim | None:
+        judgement = judge(
+            loaded, view, each.proposal, limits=settings.trading, serving=settings.serving
+        )
+        if isinstance(judgement, Abstention):
+            return None
+        right = came_true(model.version.agent_type, judgement, each.experience)
+        return None if right is None else Claim(chance_of(loaded.specification, judgement), right)
+
+    return [claim(each) for each in lived]
+
+
 def measure_of(agent: AgentId) -> str:
     """Return what is compared per proposal."""
     if agent is AgentId.MARKET_ANALYST:
@@ -98,6 +130,31 @@ def compared(
     instants = [lived[i].at for i in rows]
     differences = paired_skill(instants, *losses)
     verdict = compare(differences, overlap=HORIZON_DAYS)
+    return Compared(verdict, sorted(set(instants)), differences.tolist())
+
+
+def compared_claims(
+    lived: Sequence[Lived],
+    parent: Sequence[Claim | None],
+    child: Sequence[Claim | None],
+    *,
+    horizon: int,
+) -> Compared:
+    """Compare the Brier scores of what two models claim of the same proposals.
+
+    The limits are narrowest at `horizon` instants.
+    """
+    both = [(x.at, p, c) for x, p, c in zip(lived, parent, child, strict=True) if p and c]
+    instants = [at for at, *_ in both]
+    losses = [
+        squared_error(
+            np.array([claim.chance for claim in side]),
+            np.array([float(claim.right) for claim in side]),
+        )
+        for side in ([p for _, p, _ in both], [c for *_, c in both])
+    ]
+    differences = paired_skill(instants, *losses)
+    verdict = compare(differences, overlap=HORIZON_DAYS, horizon=horizon)
     return Compared(verdict, sorted(set(instants)), differences.tolist())
 
 

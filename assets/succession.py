@@ -16,7 +16,7 @@ from adapters.agent_endpoint import difference
 from adapters.model_registry.deployed import DeployedModels
 from assets.records import Promotion
 from domain.errors import IllegalMove, ModelRefused, QuorumError
-from domain.model_life import FALLEN, JUDGED_ANEW, ModelLife, ModelMove, fold, next_move
+from domain.model_life import FALLEN, JUDGED_ANEW, TRIAL, ModelLife, ModelMove, fold, next_move
 from domain.models import Alias, DeploymentStatus, ModelVersion
 from domain.ports.model_registry import ModelRegistry
 from domain.settings import PromotionSettings, Settings
@@ -24,6 +24,8 @@ from domain.voting import AgentId
 
 _log = structlog.get_logger(__name__)
 
+#: Who moves updates of a calibration; what was trained anew goes before them.
+ONLINE_LEARNING = "online learning"
 #: How long a running service may take to serve what was promoted, beside its looks for it.
 _PATIENCE_SECONDS = 3.0
 
@@ -75,6 +77,8 @@ def promote(
         return recorded(registry, candidate, promoted=False, reason="Another promotion was faster; "
                        "this one was judged against a champion that is gone.")  # fmt: skip
     try:
+        if rung in TRIAL:
+            life = _with_room(registry, candidate, by, life)
         move(registry, candidate, rung, by, life)
     except IllegalMove as problem:
         reconcile(registry, deployed, agent)
@@ -83,6 +87,23 @@ def promote(
     live = rung is DeploymentStatus.LIVE
     reason = by.reason if live else f"It votes as {rung} now. {by.reason}"
     return recorded(registry, candidate, promoted=live, reason=reason)
+
+
+def _with_room(
+    registry: ModelRegistry, candidate: ModelVersion, by: Mover, life: ModelLife
+) -> ModelLife:
+    """Return where versions stand once an update on trial has made room for what was trained."""
+    busy, comes = (
+        next((m.actor for m in reversed(registry.moves(life.agent)) if m.version == number), "")
+        for number in (life.on_trial, candidate.version)
+    )
+    if busy != ONLINE_LEARNING or comes == ONLINE_LEARNING:
+        return life
+    update = registry.version(life.agent, life.on_trial or 0)
+    if update is None:
+        return life
+    reason = f"It makes room for version {candidate.version}, which was trained anew."
+    return move(registry, update, DeploymentStatus.ABORTED, by._replace(reason=reason), life)
 
 
 def refuse(

@@ -96,7 +96,7 @@ def learn(
     }
     with trial(mlflow, agent, kind, parameters) as run:
         trained = trained_by(recipe, known)
-        folder = _keep(settings.home / "training" / agent, trained, data_version)
+        folder = keep_files(settings.home / "training" / agent, trained, data_version)
         run.finish(trained, _losses(agent, trained), recipe.manifest(data_version), folder)
     record = ModelFolder(
         agent=agent,
@@ -237,7 +237,7 @@ def _losses(agent: AgentId, trained: "TrainedModel") -> Losses:
     )
 
 
-def _keep(folder: Path, trained: "TrainedModel", data_version: str) -> Path:
+def keep_files(folder: Path, trained: "TrainedModel", data_version: str) -> Path:
     """Save a model under the hash of its manifest, in one step."""
     from agents import model_files  # noqa: PLC0415 - imports torch
 

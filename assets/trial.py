@@ -3,16 +3,15 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from hashlib import sha256
-from pathlib import Path
 
 import dagster as dg
-import msgspec
 from msgspec.structs import replace
 
 from adapters.model_registry.deployed import DeployedModels
 from assets.ab_testing import comparison
 from assets.code_version import code_version
 from assets.live_record import LiveRecord
+from assets.online_learning import Online, is_update, known_until, patience
 from assets.promotion import deployment_check, promotion_result
 from assets.records import Comparison, Promotion
 from assets.rollback import champion_of
@@ -28,10 +27,6 @@ from domain.voting import AgentId, ConsensusResult
 from evaluation.sequential import Verdict
 
 ACTOR = "trial"
-
-
-class _Specification(msgspec.Struct):
-    trained_until: datetime
 
 
 def climb(
@@ -95,8 +90,10 @@ def trial_of(
     if candidate is None:
         return wait(registry, champion_of(registry, agent), "No version is on trial."), None
     folder = deployed.install(registry, candidate).folder
+    if is_update(folder):
+        return trial_of_update(candidate, Online(agent, live, store, settings, registry, deployed))
     found = comparison(
-        candidate, _trained_until(folder), live=live, store=store, settings=settings,
+        candidate, known_until(folder), live=live, store=store, settings=settings,
         registry=registry, deployed=deployed,
     ).found  # fmt: skip
     decided = [m for m in live.messages(Log.DECISIONS) if isinstance(m, ConsensusResult)]
@@ -110,6 +107,26 @@ def trial_of(
         occurred_at=replayed_until(decided, settings),
     )
     return promotion, found
+
+
+def trial_of_update(candidate: ModelVersion, online: Online) -> tuple[Promotion, Comparison | None]:
+    """Judge an update in shadow: no person is asked, and an open verdict makes room in the end."""
+    registry, deployed, settings = online.registry, online.deployed, online.settings
+    decided = [m for m in online.live.messages(Log.DECISIONS) if isinstance(m, ConsensusResult)]
+    at = replayed_until(decided, settings)
+    life = life_of(registry, candidate.agent_type)
+    if life.live != candidate.parent_version:
+        gone = "The champion that it was made of decides no more."
+        return refuse(registry, deployed, candidate, Mover(ACTOR, gone, "", at)), None
+    since = known_until(deployed.install(registry, candidate).folder)
+    found = online.comparison(candidate, since)
+    said, reason = found.verdict.verdict, found.verdict.reason
+    by = Mover(ACTOR, reason, sha256(encode(found)).hexdigest(), at)
+    if said is Verdict.PROMOTE:
+        return promote(registry, deployed, candidate, expected=life.live, by=by), found
+    if said is Verdict.REFUSE or found.verdict.observations >= patience(settings):
+        return refuse(registry, deployed, candidate, by), found
+    return wait(registry, candidate, reason), found
 
 
 def replayed_until(decisions: Iterable[Message], settings: Settings) -> datetime | None:
@@ -134,11 +151,6 @@ def _on_rung(
     since = [move for move in registry.moves(life.agent) if move.version == version][-1]
     replayed = settings.clock != "system" and since.actor != ACTOR
     return sum(replayed or decision.occurred_at >= since.occurred_at for decision in decisions)
-
-
-def _trained_until(folder: Path) -> datetime:
-    text = (folder / "model.json").read_bytes()
-    return msgspec.json.decode(text, type=_Specification).trained_until
 
 
 def _trial(agent: AgentId) -> dg.AssetsDefinition:

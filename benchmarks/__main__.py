@@ -27,6 +27,7 @@ BENCHMARKS = (
     "vote_latency",
     "model_swap",
     "ab_test",
+    "online_learning",
     "controls",
     "execution",
     "stored_decisions",

@@ -12,6 +12,7 @@ from assets import (
     feed_quality,
     ingestion,
     monitoring,
+    online_learning,
     promotion,
     quality_report,
     registration,
@@ -50,6 +51,7 @@ STAGES = (
     experience,
     retraining,
     ab_testing,
+    online_learning,
     trial,
     rollback,
 )

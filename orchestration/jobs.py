@@ -90,6 +90,11 @@ trials = dg.define_asset_job(
     dg.AssetSelection.assets(*([agent.value, "trial"] for agent in AgentId)),
     description="Each version on trial climbs a rung, is refused, or waits for a person.",
 )
+online_updates = dg.define_asset_job(
+    "online_updates",
+    dg.AssetSelection.groups("experience", "online_learning"),
+    description="Each champion's calibration follows what came, one bounded step.",
+)
 walk_forward = dg.define_asset_job(
     "walk_forward",
     dg.AssetSelection.groups("walk_forward"),
@@ -111,6 +116,7 @@ JOBS = (
     collect_experiences,
     sign_tree_heads,
     trials,
+    online_updates,
     walk_forward,
     *retraining.values(),
     *search.values(),

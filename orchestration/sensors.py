@@ -1,6 +1,7 @@
 """What runs when something has happened."""
 
 from collections.abc import Iterator
+from datetime import date
 
 import dagster as dg
 
@@ -10,7 +11,7 @@ from assets.quality_report import report_failed_run
 from domain.ports.time_series import Table, TimeSeriesStore
 from domain.settings import Settings, load_settings
 from domain.voting import AgentId
-from orchestration.jobs import retraining, trials
+from orchestration.jobs import online_updates, retraining, trials
 from orchestration.tracking import close_runs
 
 
@@ -64,6 +65,34 @@ def climb_rungs(
     yield dg.RunRequest(run_key=f"trials-{known}", tags={"trigger": "trial"})
 
 
+@dg.sensor(
+    job=online_updates,
+    minimum_interval_seconds=300,
+    default_status=dg.DefaultSensorStatus.RUNNING,
+    description="Updates the champions' calibration when outcomes have come in, not too often.",
+)
+def update_online(
+    context: dg.SensorEvaluationContext,
+    settings: dg.ResourceParam[Settings],
+    store: dg.ResourceParam[TimeSeriesStore],
+) -> Iterator[dg.RunRequest | dg.SkipReason]:
+    """Compare the experiences, and the newest one's day, with the last request's (the cursor)."""
+    policy, lived = settings.online, store.read(Table.EXPERIENCES)
+    count, _, day = (context.cursor or "0").partition(" ")
+    fresh = lived.height - int(count)
+    if fresh < policy.outcomes_per_update:
+        needed = policy.outcomes_per_update
+        yield dg.SkipReason(f"{max(0, fresh)} new experiences; {needed} are needed.")
+        return
+    newest: date = lived["timestamp"].dt.date().max()  # type: ignore[assignment]
+    if day and (passed := (newest - date.fromisoformat(day)).days) < policy.cooldown_days:
+        yield dg.SkipReason(f"Day {passed} of the {policy.cooldown_days} days between updates.")
+        return
+    known = f"{lived.height} {newest}"
+    context.update_cursor(known)
+    yield dg.RunRequest(run_key=f"online-{known}", tags={"trigger": "experiences"})
+
+
 def _close(context: dg.RunStatusSensorContext) -> dg.SkipReason:
     closed = close_runs(load_settings(), context.dagster_run.run_id)
     return dg.SkipReason(f"{len(closed)} MLflow runs were ended.")
@@ -106,6 +135,7 @@ SENSORS = (
     report_quality_of_failed_runs,
     retrain_on_experience,
     climb_rungs,
+    update_online,
     close_trials_of_failed_runs,
     close_trials_of_cancelled_runs,
 )

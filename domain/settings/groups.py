@@ -416,6 +416,38 @@ class TrainingSettings(SettingsGroup):
     )
 
 
+class OnlineLearningSettings(SettingsGroup):
+    """How calibration follows outcomes between trainings: bounded, on trial, and taken back."""
+
+    outcomes_per_update: int = Field(
+        default=30, ge=1, description="New experiences that start an update of each agent."
+    )
+    cooldown_days: int = Field(
+        default=5, ge=0, description="Days of the market between two updates, at least."
+    )
+    least_outcomes: int = Field(
+        default=60, ge=1, description="Outcomes below which a calibration stays as it is."
+    )
+    window: int = Field(
+        default=1_000, ge=1, description="Newest outcomes that an update is fitted to."
+    )
+    largest_step: float = Field(
+        default=0.05, gt=0, lt=1, description="Largest change of a chance by one update."
+    )
+    largest_drift: float = Field(
+        default=0.15,
+        gt=0,
+        lt=1,
+        description="Largest change of a chance since training; what drifts further is taken back.",
+    )
+    patience: int = Field(
+        default=2,
+        ge=1,
+        description="Times the least observations of a verdict (50 days) that an update has in "
+        "shadow; not shown to be better by then, it makes room.",
+    )
+
+
 class PromotionSettings(SettingsGroup):
     """How a validated model comes to decide, and what takes it back."""
 

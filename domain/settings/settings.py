@@ -12,6 +12,7 @@ from domain.settings.feed import FeedSettings
 from domain.settings.groups import (
     BusSettings,
     ConsensusSettings,
+    OnlineLearningSettings,
     PlatformSettings,
     ProjectionSettings,
     PromotionSettings,
@@ -150,6 +151,10 @@ class Settings(BaseSettings):
     )
     training: TrainingSettings = Field(
         default=TrainingSettings(), description="What models learn from."
+    )
+    online: OnlineLearningSettings = Field(
+        default=OnlineLearningSettings(),
+        description="How calibration follows outcomes between trainings.",
     )
     venue: VenueSettings = Field(default=VenueSettings(), description="Where orders go.")
     quality: QualitySettings = Field(

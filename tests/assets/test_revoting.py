@@ -1,13 +1,17 @@
 """The comparison on recorded proposals: paired, matured, and on what each agent is for."""
 
 from decimal import Decimal
+from types import SimpleNamespace
 
 import msgspec
 import pytest
 
-from assets.revoting import compared, lived_proposals
+from agents.assessment import Abstention, Assessment
+from assets import revoting
+from assets.revoting import Claim, claims, compared, compared_claims, lived_proposals
 from domain.experience import Experience
 from domain.identity import derive_id
+from domain.settings import Settings
 from domain.voting import MILLION, Action, AgentId, ConsensusResult, Outcome, Thresholds
 from tests.builders import at, proposal, vote
 
@@ -102,3 +106,57 @@ def test_where_either_abstains_neither_counts():
     found = compared(AgentId.MARKET_ANALYST, LIVED, blind, [*silent[:20], *blind[20:]])
     assert found.verdict.observations == len(found.differences) == 40
     assert compared(AgentId.MARKET_ANALYST, LIVED, blind, silent).verdict.observations == 0
+
+
+@pytest.fixture
+def claiming(monkeypatch):
+    """Let a model judge each proposal by `judge`, and claim 0.6 of a support of 1."""
+
+    def claim(judge):
+        specification = SimpleNamespace(confidence=lambda support: 0.6 * support, agent="execution")
+        monkeypatch.setattr(
+            revoting, "load", lambda *_: SimpleNamespace(specification=specification)
+        )
+        monkeypatch.setattr(revoting, "judge", lambda _, __, made, **___: judge(made))
+        deployed = SimpleNamespace(folder=None, version=SimpleNamespace(agent_type="execution"))
+        lived = [
+            each._replace(
+                experience=msgspec.structs.replace(
+                    each.experience, realised={"entry_cost": Decimal("0.002")}
+                )
+            )
+            for each in LIVED
+        ]
+        return claims(deployed, lived, None, Settings())
+
+    return claim
+
+
+def test_a_claim_is_what_the_knots_say_and_is_held_to_the_bound_of_its_judgement(claiming):
+    dear = LIVED[0].proposal.proposal_id
+
+    def judge(made):
+        bound = 0.001 if made.proposal_id == dear else 0.003
+        return Assessment(support=1.0, chance=0.9, rationale="", measures={}, bound=bound)
+
+    found = claiming(judge)
+    assert [claim.chance for claim in found] == [0.6] * len(LIVED)
+    assert [claim.right for claim in found] == [False] + [True] * (len(LIVED) - 1)
+
+
+def test_who_abstains_or_states_a_fact_claims_nothing(claiming):
+    assert set(claiming(lambda _: Abstention("too old"))) == {None}
+    fact = Assessment(support=1.0, chance=0.0, rationale="", measures={}, veto="exposure")
+    assert set(claiming(lambda _: fact)) == {None}
+
+
+def test_the_better_claims_are_promoted_and_only_pairs_count():
+    rights = [r[0] != "-" for r in REWARDS]
+    vague = [Claim(0.5, right) for right in rights]
+    sharp = [Claim(0.9 if right else 0.1, right) for right in rights]
+    said = compared_claims(LIVED, vague, sharp, horizon=100).verdict
+    assert (said.verdict.value, said.mean) == ("promote", pytest.approx(0.25 - 0.01))
+    assert compared_claims(LIVED, sharp, vague, horizon=100).verdict.verdict.value == "refuse"
+    gaps = [None if i < 20 else claim for i, claim in enumerate(sharp)]
+    assert compared_claims(LIVED, vague, gaps, horizon=100).verdict.observations == 40
+    assert compared_claims(LIVED, vague, [None] * 60, horizon=100).verdict.observations == 0

@@ -128,7 +128,8 @@ def test_a_rung_counts_the_decisions_since_it_was_reached(
 ):
     policy = PromotionSettings(trial=LADDER, decisions_per_rung=5)
     on_trial(policy)
-    monkeypatch.setattr(trial, "_trained_until", lambda _: NOON)
+    monkeypatch.setattr(trial, "is_update", lambda _: False)
+    monkeypatch.setattr(trial, "known_until", lambda _: NOON)
     monkeypatch.setattr(
         trial, "comparison", lambda *_, **__: Compared(compared("inconclusive"), {})
     )

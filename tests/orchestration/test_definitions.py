@@ -112,6 +112,7 @@ def test_jobs_schedules_and_sensors_are_there_and_run_by_default():
         "report_quality_of_failed_runs": "RUNNING",
         "retrain_on_experience": "RUNNING",
         "climb_rungs": "RUNNING",
+        "update_online": "RUNNING",
         "close_trials_of_failed_runs": "RUNNING",
         "close_trials_of_cancelled_runs": "RUNNING",
     }

@@ -10,12 +10,12 @@ from adapters.time_series.memory import MemoryTimeSeries
 from domain.model_life import ModelLife, Standing
 from domain.models import DeploymentStatus
 from domain.ports.time_series import Table
-from domain.settings import Settings, TrainingSettings
+from domain.settings import OnlineLearningSettings, Settings, TrainingSettings
 from domain.voting import AgentId
 from orchestration import sensors
 from orchestration.definitions import defs
 from orchestration.schedules import daily_experiences, daily_market_data, hourly_tree_head
-from orchestration.sensors import climb_rungs, retrain_on_experience
+from orchestration.sensors import climb_rungs, retrain_on_experience, update_online
 
 FRIDAY = datetime(2024, 5, 3, 22, 15, tzinfo=UTC)
 
@@ -90,6 +90,33 @@ def test_what_is_on_trial_is_judged_when_something_new_is_known(
     requested = [f"trials-{cursor_after}"] if cursor_after != cursor else []
     assert [request.run_key for request in data.run_requests or []] == requested
     assert (data.cursor or cursor) == cursor_after
+
+
+@pytest.mark.parametrize(
+    ("cursor", "stored", "cursor_after", "skipped"),
+    [
+        (None, 0, None, "0 new experiences; 30 are needed"),
+        (None, 29, None, "29 new experiences; 30 are needed"),
+        (None, 30, "30 2024-05-03", ""),
+        ("30 2024-04-26", 59, None, "29 new experiences; 30 are needed"),
+        ("30 2024-04-26", 60, "60 2024-05-03", ""),
+        ("30 2024-04-28", 60, "60 2024-05-03", ""),  # the cooldown has just passed
+        ("30 2024-04-29", 60, None, "Day 4 of the 5 days between updates"),
+        ("30 2024-05-03", 900, None, "Day 0 of the 5 days between updates"),
+        ("60 2024-04-26", 0, None, "0 new experiences; 30 are needed"),  # the table was made anew
+    ],
+)
+def test_calibration_is_updated_for_new_outcomes_after_a_cooldown(
+    tmp_path, cursor, stored, cursor_after, skipped
+):
+    policy = OnlineLearningSettings(outcomes_per_update=30, cooldown_days=5)
+    resources = {"settings": Settings(home=tmp_path, online=policy), "store": experiences(stored)}
+    with dg.build_sensor_context(cursor=cursor, resources=resources) as context:
+        data = update_online.evaluate_tick(context)
+    requested = [f"online-{cursor_after}"] if cursor_after else []
+    assert [request.run_key for request in data.run_requests or []] == requested
+    assert (data.cursor or cursor) == (cursor_after or cursor)
+    assert skipped in (data.skip_message or "")
 
 
 def tick(schedule, settings: Settings):
