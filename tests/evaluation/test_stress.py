@@ -125,11 +125,9 @@ def test_madness_waits_for_the_scenario():
     assert calm.exposure == mad.exposure > 0
 
 
-def test_thin_books_cost_more():
+def test_wide_spreads_cost_more():
     scenario = Scenario(name="x", sessions=DAYS, mad=tuple(AgentId), mad_size=0.02)
-    wide = Scenario(
-        name="y", sessions=DAYS, mad=tuple(AgentId), mad_size=0.02, spread_bps=100.0, volume=0.9
-    )
+    wide = Scenario(name="y", sessions=DAYS, mad=tuple(AgentId), mad_size=0.02, spread_bps=100.0)
     usual, thin = table(scenario, wide)
     assert thin.platform < usual.platform
 

@@ -62,6 +62,8 @@ def test_correlation_one_leaves_nothing_that_is_a_symbols_own():
     told = returns_of(stressed(BARS, scenario, start=START), 3)
     np.testing.assert_allclose(np.corrcoef(told.T), 1.0, atol=1e-9)
     np.testing.assert_allclose(told.mean(axis=1), scenario.moves, atol=1e-9)
+    deviations = returns_of(BARS.filter(pl.col("timestamp") < START), 119).std(axis=0)
+    np.testing.assert_allclose(told[0] / -0.02, deviations / deviations.mean(), atol=1e-9)
 
 
 def test_the_largest_position_opens_lower_and_the_others_do_not():
