@@ -21,7 +21,7 @@ from domain.rules import Rules
 from domain.sessions import Sessions
 from domain.settings import ServingSettings, TradingSettings
 from domain.voting import AgentId, TradingProposal, Vote
-from evaluation.backtest import Backtest
+from evaluation.backtest import Backtest, CastVote, Propose
 
 
 class NamedModel(NamedTuple):
@@ -36,6 +36,10 @@ def _always(_agent: AgentId, _proposal: TradingProposal) -> bool:
     return True
 
 
+def _undisturbed(propose: Propose, cast: CastVote) -> tuple[Propose, CastVote]:
+    return propose, cast
+
+
 def backtest_of(
     models: Mapping[AgentId, NamedModel],
     view: MarketView,
@@ -48,6 +52,7 @@ def backtest_of(
     headlines: Headlines | None = None,
     sessions: Sessions | None = None,
     votes_on: Callable[[AgentId, TradingProposal], bool] = _always,
+    disturb: Callable[[Propose, CastVote], tuple[Propose, CastVote]] = _undisturbed,
 ) -> Backtest:
     """Return a backtest in which `models` propose and vote.
 
@@ -59,6 +64,8 @@ def backtest_of(
         The venue's calendar; None where it is always open.
     votes_on
         Whether an agent votes on a proposal, or is silent.
+    disturb
+        Puts other agents in the place of these, as a stress test does.
     """
     analyst = models[AgentId.MARKET_ANALYST]
 
@@ -89,9 +96,10 @@ def backtest_of(
             serving=serving,
         )
 
+    propose_as, vote_as = disturb(propose_on, cast)
     return Backtest(
-        propose_on,
-        cast,
+        propose_as,
+        vote_as,
         clock=clock,
         metrics=metrics,
         settings=limits,

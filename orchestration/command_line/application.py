@@ -155,6 +155,7 @@ def register() -> None:
         replay,
         review,
         sentiment,
+        stress,
         succession,
         tables,
         trading,
