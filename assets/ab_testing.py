@@ -55,7 +55,7 @@ def comparison(
     champion = champion_of(deployed, agent)
     challenger = deployed.install(registry, candidate)
     cast = [revoting.votes(m, fresh, view, settings) for m in (champion, challenger)]
-    said = revoting.compared(agent, fresh, *cast, settings.promotion)
+    said = revoting.compared(agent, fresh, *cast, policy=settings.promotion)
     splits = traffic_splits(candidate, registry.moves(agent), decisions)
     found = Comparison(
         agent=agent,

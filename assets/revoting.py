@@ -91,6 +91,7 @@ def compared(
     lived: Sequence[Lived],
     champion: Sequence[Vote],
     challenger: Sequence[Vote],
+    *,
     policy: PromotionSettings,
 ) -> Compared:
     """Compare two models' votes on the same proposals; where either abstains, none counts."""
