@@ -55,7 +55,7 @@ def comparison(
     champion = champion_of(deployed, agent)
     challenger = deployed.install(registry, candidate)
     cast = [revoting.votes(m, fresh, view, settings) for m in (champion, challenger)]
-    said = revoting.compared(agent, fresh, *cast)
+    said = revoting.compared(agent, fresh, *cast, policy=settings.promotion)
     splits = traffic_splits(candidate, registry.moves(agent), decisions)
     found = Comparison(
         agent=agent,
@@ -129,6 +129,8 @@ def decide(
     candidate: ModelVersion,
     record: Registration,
     found: Comparison,
+    *,
+    occurred_at: datetime | None = None,
 ) -> Promotion:
     """Promote, refuse or wait: the gate and the comparison must both speak for the challenger.
 
@@ -138,7 +140,7 @@ def decide(
         reconcile(registry, deployed, candidate.agent_type)
         return wait(registry, candidate, "Retraining gave the champion again.")
     said, reason = found.verdict.verdict, found.verdict.reason
-    by = Mover("rollout", reason, sha256(encode(found)).hexdigest())
+    by = Mover("rollout", reason, sha256(encode(found)).hexdigest(), occurred_at)
     if said is Verdict.REFUSE:
         on_live = by._replace(reason=f"On live proposals: {reason}")
         return refuse(registry, deployed, candidate, on_live)

@@ -1,5 +1,6 @@
 """Registration: the classic policy becomes version 1 and champion; a candidate, challenger."""
 
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,17 @@ def register(
 
 
 def ensure_champion(
-    registry: ModelRegistry, deployed: DeployedModels, classic: ModelFolder
+    registry: ModelRegistry,
+    deployed: DeployedModels,
+    classic: ModelFolder,
+    occurred_at: datetime | None = None,
 ) -> ModelVersion:
     """Return the champion; an agent that has none gets its classic policy as version 1."""
     champion = registry.version(classic.agent, Alias.CHAMPION)
     if champion is None:
         first = registry.version(classic.agent, 1) or register(registry, classic)
-        by = Mover("registration", "The first version.", first.model_artifacts["manifest.json"])
+        evidence = first.model_artifacts["manifest.json"]
+        by = Mover("registration", "The first version.", evidence, occurred_at)
         promote(registry, deployed, first, expected=None, by=by)
         champion = registry.version(classic.agent, Alias.CHAMPION) or first
     reconcile(registry, deployed, classic.agent)
@@ -73,11 +78,14 @@ def challenge(
     champion: ModelVersion,
     verdict: GateReport,
     settings: Settings,
+    *,
+    occurred_at: datetime | None = None,
 ) -> dg.MaterializeResult:
     """Register a candidate, record that the gate accepted it where it did, write its card."""
     version = register(registry, candidate, champion.version)
     if version.version != champion.version and verdict.accepted:
-        by = Mover("gate", verdict.reason, sha256(verdict.to_json()).hexdigest())
+        evidence = sha256(verdict.to_json()).hexdigest()
+        by = Mover("gate", verdict.reason, evidence, occurred_at)
         validated(registry, version, by, settings.promotion)
     cards = settings.home / "model_cards"
     card = _write_card(version, candidate, verdict, cards)

@@ -20,7 +20,7 @@ from domain.experience import Experience
 from domain.messages import Message
 from domain.ports.model_source import DeployedModel
 from domain.ports.time_series import Table, TimeSeriesStore
-from domain.settings import Settings
+from domain.settings import PromotionSettings, Settings
 from domain.voting import AgentId, ConsensusResult, TradingProposal, Vote
 from evaluation.sequential import SequentialVerdict, compare
 from evaluation.skill import paired_skill, squared_error
@@ -119,7 +119,12 @@ class Compared(NamedTuple):
 
 
 def compared(
-    agent: AgentId, lived: Sequence[Lived], champion: Sequence[Vote], challenger: Sequence[Vote]
+    agent: AgentId,
+    lived: Sequence[Lived],
+    champion: Sequence[Vote],
+    challenger: Sequence[Vote],
+    *,
+    policy: PromotionSettings,
 ) -> Compared:
     """Compare two models' votes on the same proposals; where either abstains, none counts."""
     rows = [
@@ -129,7 +134,13 @@ def compared(
     losses = [_losses(agent, [side[i] for i in rows], rewards) for side in (champion, challenger)]
     instants = [lived[i].at for i in rows]
     differences = paired_skill(instants, *losses)
-    verdict = compare(differences, overlap=HORIZON_DAYS)
+    verdict = compare(
+        differences,
+        alpha=policy.alpha,
+        horizon=policy.horizon,
+        overlap=HORIZON_DAYS,
+        smallest_effect=policy.smallest_effect,
+    )
     return Compared(verdict, sorted(set(instants)), differences.tolist())
 
 

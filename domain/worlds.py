@@ -8,3 +8,11 @@ class World(StrEnum):
 
     EDGE = "edge"
     BREAK = "break"
+
+
+class SimulatedWorld(StrEnum):
+    """What is planted where months of a model's life are simulated; nothing, too."""
+
+    EDGE = "edge"
+    BREAK = "break"
+    NONE = "none"

@@ -37,7 +37,7 @@ from orchestration.replay import GUARDED_STAGES, Replay
 from orchestration.state_folder import prepared_for_demo
 
 #: Trading days between two looks at the versions on trial.
-_DAYS_PER_LOOK = 10
+_DAYS_PER_LOOK = 15
 _PATIENCE_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 

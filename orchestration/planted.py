@@ -12,19 +12,24 @@ from adapters.market_data.folder import FolderMarketData
 from assets.sample import sample_folder
 from domain.settings import PromotionSettings, Settings
 from domain.worlds import World
+from evaluation.sequential import planned_horizon
 from evaluation.worlds import break_world, edge_world
 
 #: What the edge earns for who follows it (Sharpe ratio a day), and how far the trend looks back.
-_SHARPE, _LOOKBACK = 0.4, 10
+_SHARPE, _LOOKBACK = 0.6, 10
 _FIRST_DAY = date(2006, 1, 3)
 #: The models learn before it: later than for the sample would leave too few days for a trial.
 _CUTOFF = date(2012, 2, 1)
 #: Unseen trading days before the edge turns into its opposite: a trial is over by then.
-_BREAK_AFTER = 170
+_BREAK_AFTER = 140
 _SEED = 1
-#: All the rungs there are; a replay has no clock, so a vote on trial is waited for.
+#: What a trial is planned for: the mean of a paired difference of Brier scores, in its deviations.
+_EFFECT = 0.5
+#: All the rungs there are, climbed by the middle of the horizon: the verdict finds it on the last.
 _RUNGS = ("SHADOW", "CANARY_5", "CANARY_25", "CANARY_50")
-_DECISIONS_PER_RUNG = 8
+_HORIZON = planned_horizon(_EFFECT)
+_DECISIONS_PER_RUNG = _HORIZON // (2 * len(_RUNGS))
+#: A replay has no clock, so a vote on trial is waited for.
 _PATIENCE_SECONDS = 30.0
 
 
@@ -63,6 +68,7 @@ def on_world(settings: Settings, planted: Planted) -> Settings:
                 {
                     **settings.promotion.model_dump(),
                     "trial": _RUNGS,
+                    "horizon": _HORIZON,
                     "decisions_per_rung": _DECISIONS_PER_RUNG,
                     "guard_replays": True,
                     "late_vote_seconds": _PATIENCE_SECONDS,

@@ -199,15 +199,14 @@ class AgentRuntime:
         self._stage = "It is connecting to the bus."
         async with agent_bus(self._settings, self.agent_id, self.metrics) as bus:
             await self._model()
-            agent = await asyncio.to_thread(
-                self.agent, bus, self._source, self.metrics, open_clock(self._settings)
-            )
+            clock = open_clock(self._settings)
+            agent = await asyncio.to_thread(self.agent, bus, self._source, self.metrics, clock)
             self._stage = "It is warming up from history."
             agent.warm_up(*await asyncio.to_thread(history, self._settings))
             self._worker = worker = StreamWorker(bus, self.metrics)
             async with asyncio.TaskGroup() as tasks:
                 self._stage = "It is reading what the streams hold."
-                voting = self._votes(agent)
+                voting = self._votes(agent, clock)
                 tasks.create_task(self._watch_model(voting))
                 tasks.create_task(self._keep_experiences(agent))
                 partitions = self._settings.partitions
@@ -230,8 +229,11 @@ class AgentRuntime:
             else:
                 return
 
-    def _votes(self, agent: "BaseAgent") -> Voting:
-        """Return what hands messages to the agent; a replay watches where it is told to."""
+    def _votes(self, agent: "BaseAgent", clock: Clock) -> Voting:
+        """Return what hands messages to the agent; a replay watches where it is told to.
+
+        `clock` is the agent's: an event clock knows the time of what it was told of alone.
+        """
 
         async def adopt() -> None:
             if await asyncio.to_thread(self._source.refresh):
@@ -239,9 +241,8 @@ class AgentRuntime:
                 _log.info("another model votes", model=agent.model_version.label)
 
         def watch() -> Watch:
-            return Watch(agent.model_version, self._models, self.metrics, self._settings, now)
+            return Watch(agent.model_version, self._models, self.metrics, self._settings, clock.now)
 
-        now = open_clock(self._settings).now
         watched = self._settings.clock == "system" or self._settings.promotion.guard_replays
         return Voting(agent, adopt, watch if watched else None)
 

@@ -16,6 +16,7 @@ from serving.watch import Watch
 
 if TYPE_CHECKING:  # importing an agent imports torch, which waits until the service starts
     from agents.base import BaseAgent
+    from evaluation.claimed_edge import ClaimedEdge
 
 
 class Voting:
@@ -102,6 +103,6 @@ class Voting:
             self._watching = self._watch()
         return self._watching
 
-    async def _settle(self, watch: Watch, breach: Breach | None) -> None:
+    async def _settle(self, watch: Watch, breach: "Breach | ClaimedEdge | None") -> None:
         if breach is not None and await asyncio.to_thread(watch.take_back, breach):
             await self.adopt()

@@ -7,6 +7,7 @@ machine, so it works with Dagster, MLflow and PostgreSQL down; the registry hear
 from collections.abc import Callable
 from datetime import datetime
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -21,6 +22,9 @@ from domain.ports.metrics import Metrics
 from domain.settings import Settings
 from domain.voting import MILLION
 from evaluation.guardrails import Breach, Guard, Guardrail
+
+if TYPE_CHECKING:  # imports torch
+    from evaluation.claimed_edge import ClaimedEdge
 
 _log = structlog.get_logger(__name__)
 
@@ -51,6 +55,9 @@ class Watch:
         self._late = settings.promotion.late_vote_seconds
         self._guard = Guard(settings.promotion, float(settings.trading.maximum_drawdown))
         self._over = False
+        #: What came of its verdicts, oldest first, and on how many instants it gave them.
+        self._lived: list[Experience] = []
+        self._instants = 0
         #: How fast a replay goes says nothing, nor when a portfolio reaches an agent beside it.
         self._timed = settings.clock == "system"
 
@@ -65,7 +72,7 @@ class Watch:
         """Take in that a vote failed."""
         return None if not self._timed else self._guard.observe(Guardrail.ERRORS, 1.0)
 
-    def observed(self, message: Message) -> Breach | None:
+    def observed(self, message: Message) -> "Breach | ClaimedEdge | None":
         """Take in what became of earlier votes, and of the portfolio."""
         if isinstance(message, PortfolioUpdated) and self._timed:
             return self._guard.observe_equity(float(message.portfolio.equity))
@@ -73,7 +80,7 @@ class Watch:
             return self._learned(message)
         return None
 
-    def _learned(self, experience: Experience) -> Breach | None:
+    def _learned(self, experience: Experience) -> "Breach | ClaimedEdge | None":
         from agents.verdicts import proved_right  # noqa: PLC0415 - imports torch
 
         agent = self.version.agent_type
@@ -84,9 +91,25 @@ class Watch:
         if right is None:
             return None
         confidence = experience.confidences_ppm.get(agent, 0) / MILLION
-        return self._guard.observe(Guardrail.CALIBRATION, (confidence - right) ** 2)
+        breach = self._guard.observe(Guardrail.CALIBRATION, (confidence - right) ** 2)
+        return breach or self._ended(experience)
 
-    def take_back(self, breach: Breach) -> bool:
+    def _ended(self, experience: Experience) -> "ClaimedEdge | None":
+        """Ask whether what the verdicts claim has ended, whenever a horizon of them is complete.
+
+        In between it is not asked: the test's rate of false alarms is that of whole horizons.
+        """
+        from evaluation.claimed_edge import claimed_edge  # noqa: PLC0415 - imports torch
+
+        later = not self._lived or experience.occurred_at > self._lived[-1].occurred_at
+        complete = later and self._instants > 0 and self._instants % experience.horizon_days == 0
+        agent, label = self.version.agent_type, self.version.label
+        found = claimed_edge(agent, label, self._lived) if complete else None
+        self._lived.append(experience)
+        self._instants += later
+        return found if found is not None and found.ended else None
+
+    def take_back(self, breach: "Breach | ClaimedEdge") -> bool:
         """Take the version back; returns whether it was. Slow: call it beside the votes."""
         if self._over:
             return False

@@ -20,19 +20,21 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryModelRegistry:
-    """Keeps versions for the life of the object, their files in a temporary folder.
+    """Keeps versions for the life of the object, their files in a folder.
 
     Parameters
     ----------
     keys
         What versions are signed with; keys of its own by default.
+    folder
+        Where their files are kept; a new temporary folder by default.
     """
 
-    def __init__(self, keys: ModelKeys | None = None) -> None:
+    def __init__(self, keys: ModelKeys | None = None, folder: Path | None = None) -> None:
         self._versions: dict[AgentId, list[ModelVersion]] = {}
         self._moves: dict[AgentId, list[ModelMove]] = {}
         self._lock = Lock()
-        self._folder = Path(mkdtemp(prefix="quorum-models-"))
+        self._folder = folder or Path(mkdtemp(prefix="quorum-models-"))
         self._keys = keys or ModelKeys(self._folder / "keys")
 
     def register(

@@ -155,6 +155,7 @@ def register() -> None:
         replay,
         review,
         sentiment,
+        simulate_life,
         stress,
         succession,
         tables,

@@ -30,7 +30,8 @@ def demo(
 
     With --world the bars are planted, so that it is known when an edge is there (edge) and when it
     turns into its opposite (break). Learned models that pass the gate climb from shadow over canary
-    as far as their record carries them; the report tells every move, and why.
+    by their record; who is shown to be better goes live, and who votes when its edge ends is rolled
+    back. The report tells every move, and why.
     """
     settings = load_settings(seed=seed, clock="event")
     from rich.console import Console  # noqa: PLC0415

@@ -11,11 +11,12 @@ from assets import revoting
 from assets.revoting import Claim, claims, compared, compared_claims, lived_proposals
 from domain.experience import Experience
 from domain.identity import derive_id
-from domain.settings import Settings
+from domain.settings import PromotionSettings, Settings
 from domain.voting import MILLION, Action, AgentId, ConsensusResult, Outcome, Thresholds
 from tests.builders import at, proposal, vote
 
 DAY = 86_400
+POLICY = PromotionSettings()
 
 
 def decision(name: str, number: int) -> ConsensusResult:
@@ -90,22 +91,43 @@ def test_only_matured_proposals_count_oldest_first():
 def test_an_agent_that_foresees_is_promoted_and_its_mirror_refused(agent):
     blind = cast(660_000, agent, foresight=False)
     seeing = cast(990_000, agent, foresight=True)
-    assert compared(agent, LIVED, blind, seeing).verdict.verdict.value == "promote"
-    assert compared(agent, LIVED, seeing, blind).verdict.verdict.value == "refuse"
+    assert compared(agent, LIVED, blind, seeing, policy=POLICY).verdict.verdict.value == "promote"
+    assert compared(agent, LIVED, seeing, blind, policy=POLICY).verdict.verdict.value == "refuse"
 
 
 def test_the_same_votes_are_inconclusive():
     same = cast(660_000, AgentId.MARKET_ANALYST, foresight=False)
-    found = compared(AgentId.MARKET_ANALYST, LIVED, same, same).verdict
+    found = compared(AgentId.MARKET_ANALYST, LIVED, same, same, policy=POLICY).verdict
     assert (found.verdict.value, found.mean) == ("inconclusive", 0.0)
 
 
 def test_where_either_abstains_neither_counts():
     blind = cast(660_000, AgentId.MARKET_ANALYST, foresight=False)
     silent = [msgspec.structs.replace(v, abstention="too old") for v in blind]
-    found = compared(AgentId.MARKET_ANALYST, LIVED, blind, [*silent[:20], *blind[20:]])
+    found = compared(
+        AgentId.MARKET_ANALYST, LIVED, blind, [*silent[:20], *blind[20:]], policy=POLICY
+    )
     assert found.verdict.observations == len(found.differences) == 40
-    assert compared(AgentId.MARKET_ANALYST, LIVED, blind, silent).verdict.observations == 0
+    assert (
+        compared(AgentId.MARKET_ANALYST, LIVED, blind, silent, policy=POLICY).verdict.observations
+        == 0
+    )
+
+
+def test_the_policy_says_how_sure_when_and_how_much_better():
+    blind = cast(660_000, AgentId.MARKET_ANALYST, foresight=False)
+    seeing = cast(990_000, AgentId.MARKET_ANALYST, foresight=True)
+
+    def judged(**policy: float):
+        found = compared(
+            AgentId.MARKET_ANALYST, LIVED, blind, seeing, policy=PromotionSettings(**policy)
+        ).verdict
+        return found.alpha, found.upper - found.lower, found.verdict.value
+
+    usual, sure, soon = judged(), judged(alpha=0.001), judged(horizon=60)
+    assert (usual[0], sure[0]) == (0.05, 0.001)
+    assert soon[1] < usual[1] < sure[1]
+    assert judged(smallest_effect=0.9)[2] == "refuse"
 
 
 @pytest.fixture

@@ -155,7 +155,7 @@ def test_a_mismatch_withholds_the_verdict_and_the_rollout_asks_a_person(
 ):
     monkeypatch.setattr(revoting, "market_view", lambda _: None)
     monkeypatch.setattr(revoting, "votes", lambda *_: [])
-    monkeypatch.setattr(revoting, "compared", lambda *_: BETTER)
+    monkeypatch.setattr(revoting, "compared", lambda *_, **__: BETTER)
     place = list(AgentId).index(AGENT)
     ports = {"registry": trial.registry, "deployed": trial.deployed}
     made = ab_tests[place](

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
@@ -10,11 +11,12 @@ from assets.ab_testing import Compared
 from assets.registration import challenge, ensure_champion
 from assets.succession import life_of, promote
 from assets.trial import climb, replayed_until, trial_of
-from domain.model_life import PERSON
+from domain.model_life import PERSON, TRIAL
 from domain.models import DeploymentStatus
 from domain.settings import PromotionSettings, Settings
 from domain.voting import AgentId
 from evaluation.sample_ratio import sample_ratio
+from evaluation.sequential import compare, planned_horizon
 from tests.assets.test_succession import BY, compared
 from tests.assets.test_traffic_split import decision
 
@@ -160,3 +162,31 @@ def test_without_a_version_on_trial_nothing_moves(registry, deployed, model, tmp
     )  # fmt: skip
     assert (found.reason, comparison) == ("No version is on trial.", None)
     assert registry.moves(AGENT) == before
+
+
+def planted(effect: float, seed: int, policy: PromotionSettings):
+    """Return what is found after 1, 2 … paired differences with a mean of `effect` deviations."""
+    drawn = np.random.default_rng(seed).normal(effect, 1.0, 2 * policy.horizon)
+
+    def after(observations: int):
+        found = compare(drawn[:observations], alpha=policy.alpha, horizon=policy.horizon, overlap=5)
+        return replace(compared("inconclusive"), verdict=found)
+
+    return after
+
+
+@pytest.mark.parametrize(("effect", "ends"), [(0.7, S.LIVE), (0.0, S.CANARY_50), (-0.7, S.ABORTED)])
+def test_planted_differences_decide_where_a_trial_ends(registry, on_trial, judge, effect, ends):
+    horizon = planned_horizon(0.5)
+    policy = PromotionSettings(trial=LADDER, horizon=horizon, decisions_per_rung=horizon // 8)
+    candidate, after, since = on_trial(policy), planted(effect, 3, policy), 0
+    for observations in range(5, 2 * horizon, 5):
+        rung = status(registry)
+        judge(candidate, policy, decisions=observations - since, found=after(observations))
+        if status(registry) is not rung:
+            since = observations
+        if status(registry) not in TRIAL:
+            break
+    assert status(registry) is ends
+    if ends is not S.CANARY_50:
+        assert observations <= horizon

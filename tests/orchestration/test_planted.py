@@ -8,6 +8,7 @@ from adapters.market_data.folder import FolderMarketData
 from assets.sample import sample_folder
 from domain.settings import Settings
 from domain.worlds import World
+from evaluation.sequential import planned_horizon
 from orchestration.planted import on_world, plant
 
 
@@ -45,8 +46,8 @@ def test_the_edge_lasts_in_one_and_turns_into_its_opposite_in_the_other(planted)
     assert cutoff < turn < last
     for world, after in ((World.EDGE, 1), (World.BREAK, -1)):
         folder = planted[world].folder
-        assert followed(folder, cutoff, turn) == pytest.approx(0.4, abs=0.15)
-        assert followed(folder, turn, last) == pytest.approx(after * 0.4, abs=0.2)
+        assert followed(folder, cutoff, turn) == pytest.approx(0.6, abs=0.15)
+        assert followed(folder, turn, last) == pytest.approx(after * 0.6, abs=0.2)
 
 
 def test_a_world_is_tried_on_every_rung_and_guarded(planted, tmp_path):
@@ -54,3 +55,10 @@ def test_a_world_is_tried_on_every_rung_and_guarded(planted, tmp_path):
     assert found.promotion.trial == ("SHADOW", "CANARY_5", "CANARY_25", "CANARY_50")
     assert found.promotion.guard_replays
     assert found.data_folder == planted[World.EDGE].folder
+
+
+def test_a_trial_is_as_long_as_the_declared_effect_needs_and_ends_on_its_last_rung(planted):
+    policy = on_world(Settings(), planted[World.EDGE]).promotion
+    assert policy.horizon == planned_horizon(0.5) == 61
+    climbing = policy.decisions_per_rung * len(policy.trial)
+    assert climbing <= policy.horizon / 2

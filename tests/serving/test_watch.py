@@ -9,15 +9,18 @@ import msgspec
 import pytest
 
 from adapters.bus.memory import MemoryBus
+from adapters.clock import EventClock
 from adapters.metrics import PrometheusMetrics
 from adapters.model_registry.memory import MemoryModelRegistry
 from adapters.model_registry.signing import ModelKeys
+from domain.experience import Experience
 from domain.model_life import ModelLife, apply, next_move
 from domain.models import Alias, DeploymentStatus
 from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.settings import Settings
 from domain.streams import Stream
-from domain.voting import AgentId
+from domain.voting import Action, AgentId, Outcome
+from serving.agent_runtime import AgentRuntime
 from serving.model_source import LocalModelSource
 from serving.voting import Voting
 from serving.watch import Watch
@@ -37,15 +40,15 @@ def metrics():
 def lived(models, deploy):
     """Deploy versions, each of them live once, the last one now."""
 
-    def live(*numbers: int) -> list:
-        versions, life, moves = [deploy(AGENT, n) for n in numbers], ModelLife(AGENT), []
+    def live(*numbers: int, agent: AgentId = AGENT) -> list:
+        versions, life, moves = [deploy(agent, n) for n in numbers], ModelLife(agent), []
         for number in numbers:
             for after in (S.VALIDATED, S.LIVE):
                 moves.append(
                     next_move(life, number, after, actor="gate", reason="r", occurred_at=NOON)
                 )
                 life = apply(life, moves[-1])
-        models.follow(AGENT, moves)
+        models.follow(agent, moves)
         return versions
 
     return live
@@ -222,3 +225,71 @@ def test_registries_are_not_asked(models, lived, monkeypatch, tmp_path):
     assert models.take_back(AGENT, 2, **told)
     del registry
     assert models.current(AGENT, Alias.PREVIOUS) is None
+
+
+def outcome(day: int, label: str, *, right: bool, horizon: int = 5) -> Experience:
+    agent = AgentId.MARKET_ANALYST
+    return Experience(
+        message_id=f"e{day}", correlation_id="", occurred_at=NOON + timedelta(days=day),
+        decision_id=f"d{day}", symbol="IBM", state={}, action=Action.BUY, outcome=Outcome.EXECUTE,
+        reward=Decimal("0.01") if right else Decimal("-0.01"), next_state={}, horizon_days=horizon,
+        agent_contributions={}, scores={agent: 80}, confidences_ppm={agent: 700_000},
+        model_versions={agent: label},
+    )  # fmt: skip
+
+
+def test_an_edge_that_ended_takes_the_version_back_when_a_horizon_is_complete(
+    models, lived, metrics, tmp_path
+):
+    agent, settings = AgentId.MARKET_ANALYST, Settings(home=tmp_path, clock="event")
+    old, new = lived(1, 2, agent=agent)
+    watch = Watch(new, models, metrics, settings, lambda: NOON)
+
+    def right(day: int) -> bool:
+        return day % 10 < (7 if day < 200 else 2)
+
+    told = [(d, watch.observed(outcome(d, new.label, right=right(d)))) for d in range(400)]
+    day, found = next((d, found) for d, found in told if found is not None)
+    assert 200 < day < 260
+    assert day % 5 == 0
+    assert found.ended
+    assert watch.take_back(found)
+    assert models.current(agent).version.label == old.label
+    move = models.moves(agent)[-1]
+    assert (move.after, move.actor, move.reason) == (S.ROLLED_BACK, f"guard:{agent}", found.reason)
+
+
+def test_other_versions_outcomes_say_nothing_of_an_edge(models, lived, metrics, tmp_path):
+    old, new = lived(1, 2, agent=AgentId.MARKET_ANALYST)
+    settings = Settings(home=tmp_path, clock="event")
+    watch = Watch(new, models, metrics, settings, lambda: NOON)
+    assert not any(watch.observed(outcome(d, old.label, right=False)) for d in range(200))
+
+
+async def test_a_replay_takes_back_by_the_time_of_what_the_agent_was_told(
+    models, lived, metrics, tmp_path
+):
+    """A watch with a clock of its own, which nobody told the time, could take nothing back."""
+    agent = AgentId.MARKET_ANALYST
+    old, new = lived(1, 2, agent=agent)
+    settings = Settings(home=tmp_path, clock="event", promotion={"guard_replays": True})
+    clock = EventClock()
+
+    class Told:
+        model_version = new
+
+        async def process_message(self, message):
+            clock.observe(message.occurred_at)
+
+        def adopt_current_model(self):
+            self.model_version = models.current(agent).version
+
+    told = Told()
+    voting = AgentRuntime(agent, settings)._votes(told, clock)
+    voting.begun = True
+    for day in range(400):
+        await voting.act(outcome(day, new.label, right=day % 10 < (7 if day < 200 else 2)))
+    move = models.moves(agent)[-1]
+    assert move.after is S.ROLLED_BACK
+    assert NOON < move.occurred_at <= clock.now()
+    assert models.current(agent).version.label == old.label
