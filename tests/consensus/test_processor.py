@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from adapters.bus.memory import MemoryBus
 from adapters.ledger.memory import MemoryLedger
+from consensus import recorder
 from domain.errors import RecordUnavailable
 from domain.messages import encode
 from domain.ports.ledger import Commit, Log
@@ -107,6 +108,48 @@ async def test_one_faulty_message_is_buried_and_blocks_nobody(bus, ledger, proce
     assert handler.batches.count(["faulty"]) == 3
     labels = {"stream": "votes", "reason": "fault"}
     assert metrics.registry.get_sample_value("quorum_messages_refused_total", labels) == 1
+
+
+@pytest.fixture
+def pauses(monkeypatch):
+    """Return the numbers of the attempts that were waited for, without waiting."""
+    told: list[int] = []
+
+    async def wait_before_retry(_stop, attempt):
+        told.append(attempt)
+
+    monkeypatch.setattr(recorder, "wait_before_retry", wait_before_retry)
+    return told
+
+
+async def test_a_fault_is_tried_three_times_with_growing_pauses_and_then_buried(
+    bus, ledger, processing, pauses
+):
+    await send(bus, "a", "faulty", "b")
+    handler = Recording()
+    async with processing(bus, ledger, handler) as metrics:
+        await finished(bus)
+    [letter] = await ledger.dead_letters()
+    assert handler.batches == [["a", "faulty", "b"], ["a"], *[["faulty"]] * 3, ["b"]]
+    assert letter.attempts == 3
+    assert pauses == [1, 2]
+    assert retries(metrics, "handler") == 2
+
+
+async def test_a_record_that_is_away_is_asked_with_ever_longer_pauses(
+    bus, ledger, processing, pauses
+):
+    await send(bus, "a")
+    ledger.away = 9
+    async with processing(bus, ledger, Recording()) as metrics:
+        await finished(bus)
+    assert pauses == list(range(9))
+    assert retries(metrics, "record") == 9
+    assert await recorded(ledger) == ["a"]
+
+
+def retries(metrics, operation: str) -> float | None:
+    return metrics.registry.get_sample_value("quorum_retries_total", {"operation": operation})
 
 
 async def test_a_record_that_is_away_is_waited_for(bus, ledger, processing):

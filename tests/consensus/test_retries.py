@@ -37,6 +37,25 @@ async def test_pauses_are_spread_between_half_and_the_whole(waits):
     assert 1.9 < max(waits) <= 2.0
 
 
+@pytest.mark.parametrize("attempt", range(12))
+async def test_no_pause_is_outside_its_bounds(waits, monkeypatch, attempt):
+    most = min(0.05 * 2**attempt, 2.0)
+    drawn: list[tuple[float, float]] = []
+
+    def lowest(low, high):
+        drawn.append((low, high))
+        return low
+
+    with monkeypatch.context() as patch:
+        patch.setattr(random, "uniform", lowest)
+        await wait_before_retry(asyncio.Event(), attempt)
+    assert drawn == [(0.5, 1.0)]
+    assert waits == [most / 2]
+    for _ in range(50):
+        await wait_before_retry(asyncio.Event(), attempt)
+    assert all(most / 2 <= seconds <= most for seconds in waits)
+
+
 async def test_a_stop_cuts_the_pause_short():
     stop = asyncio.Event()
     stop.set()
