@@ -221,12 +221,17 @@ class Processor:
                 await self._handle(arrived.batch)
         except (Fenced, EnvironmentProblem, Stopped):
             raise
-        except Exception:  # noqa: BLE001 - no fault of one message may block the partition
-            await self._take_in_one_by_one()
+        except Exception as fault:  # noqa: BLE001 - no fault of one message may block the partition
+            await self._take_in_one_by_one(fault)
         self._committer.stage("handle", began)
 
-    async def _handle(self, batch: Batch) -> None:
-        """Let the handler handle; a single message is tried again before it is given up."""
+    async def _handle(self, batch: Batch, tried: Exception | None = None) -> None:
+        """Let the handler handle; a single message is tried again before it is given up.
+
+        Raises `tried` where it has been given up already.
+        """
+        if tried is not None:
+            raise tried
         faults = 0
         while batch:
             try:
@@ -246,21 +251,25 @@ class Processor:
             await self._recover()
             batch = self._work.begin_again()
 
-    async def _take_in_one_by_one(self) -> None:
-        """Commit each message of the work for itself, and bury the one that can't be handled."""
+    async def _take_in_one_by_one(self, fault: Exception | None = None) -> None:
+        """Commit each message of the work for itself, and bury the one that can't be handled.
+
+        A message that was handled alone when the `fault` came has had its tries.
+        """
+        tried = fault if len(self._work.batch) == 1 else None
         await self._recover()
         for single in self._work.parts():
             self._work = single
             try:
                 if single.batch:
-                    await self._handle(single.batch)
+                    await self._handle(single.batch, tried)
             except (Fenced, EnvironmentProblem, Stopped):
                 raise
-            except Exception as fault:  # noqa: BLE001 - it becomes a dead letter
+            except Exception as problem:  # noqa: BLE001 - it becomes a dead letter
                 await self._recover()
                 delivery = single.deliveries[0]
                 _log.exception("message not processable", stream=delivery.stream)
-                trace = "".join(traceback.format_exception(fault))
+                trace = "".join(traceback.format_exception(problem))
                 letter = dead_letter(delivery, Refusal.FAULT, trace, tries=_ATTEMPTS_AT_A_FAULT)
                 single.letters.append(letter)
             await self._finish()

@@ -136,6 +136,21 @@ async def test_a_fault_is_tried_three_times_with_growing_pauses_and_then_buried(
     assert retries(metrics, "handler") == 2
 
 
+async def test_a_fault_that_comes_alone_is_tried_as_often(bus, ledger, processing, pauses):
+    await send(bus, "faulty")
+    handler = Recording()
+    async with processing(bus, ledger, handler) as metrics:
+        await finished(bus)
+        await send(bus, "a")
+        await finished(bus)
+    [letter] = await ledger.dead_letters()
+    assert handler.batches == [*[["faulty"]] * 3, ["a"]]
+    assert letter.attempts == 3
+    assert pauses == [1, 2]
+    assert retries(metrics, "handler") == 2
+    assert await recorded(ledger) == ["a"]
+
+
 async def test_a_record_that_is_away_is_asked_with_ever_longer_pauses(
     bus, ledger, processing, pauses
 ):
