@@ -74,15 +74,18 @@ def promote(
             registry, candidate, promoted=False, reason=f"It is {status}, and rises no further."
         )
     if life.live != expected:
-        return recorded(registry, candidate, promoted=False, reason="Another promotion was faster; "
-                       "this one was judged against a champion that is gone.")  # fmt: skip
+        return recorded(
+            registry, candidate, promoted=False, reason=_overtaken(registry, agent, life)
+        )
     try:
         if rung in TRIAL:
             life = _with_room(registry, candidate, by, life)
         move(registry, candidate, rung, by, life)
     except IllegalMove as problem:
         reconcile(registry, deployed, agent)
-        return recorded(registry, candidate, promoted=False, reason=problem.what)
+        life = life_of(registry, agent)
+        reason = problem.what if life.live == expected else _overtaken(registry, agent, life)
+        return recorded(registry, candidate, promoted=False, reason=reason)
     reconcile(registry, deployed, agent)
     live = rung is DeploymentStatus.LIVE
     reason = by.reason if live else f"It votes as {rung} now. {by.reason}"
@@ -104,6 +107,13 @@ def _with_room(
         return life
     reason = f"It makes room for version {candidate.version}, which was trained anew."
     return move(registry, update, DeploymentStatus.ABORTED, by._replace(reason=reason), life)
+
+
+def _overtaken(registry: ModelRegistry, agent: AgentId, life: ModelLife) -> str:
+    """Return which promotion was faster than one that was judged against another champion."""
+    winner = None if life.live is None else registry.version(agent, life.live)
+    told = "No version is live any more" if winner is None else f"{winner.label} was faster"
+    return f"{told}; this one was judged against a champion that is gone."
 
 
 def refuse(
