@@ -120,6 +120,12 @@ class RecordUnavailable(QuorumError):
     exit_code = 5
 
 
+class RegistryUnavailable(QuorumError):
+    """The model registry can't be read or written; what is served goes on being served."""
+
+    exit_code = 4
+
+
 class VenueUnavailable(QuorumError):
     """A venue did not answer in time; what it did with the question is not known."""
 

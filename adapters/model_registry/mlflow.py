@@ -16,6 +16,9 @@ os.environ["MLFLOW_ALLOW_PICKLE_DESERIALIZATION"] = "false"
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+# A server that is away is told of within a minute; MLflow's own default is more than ten.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 import msgspec
 from mlflow.artifacts import download_artifacts
@@ -26,6 +29,7 @@ from mlflow.tracking import MlflowClient
 from sqlalchemy.orm import configure_mappers
 
 from adapters.model_registry.alias_lock import alias_lock
+from adapters.model_registry.availability import asked
 from adapters.model_registry.files import install, unknown
 from adapters.model_registry.manifest import as_json, verified
 from adapters.model_registry.signing import ModelKeys
@@ -73,6 +77,7 @@ class MlflowModelRegistry:
         self._keys = keys
         self._client = mlflow_client(tracking_uri)
 
+    @asked
     def register(
         self,
         agent: AgentId,
@@ -113,6 +118,7 @@ class MlflowModelRegistry:
             self._follow(fold(agent, self.moves(agent)))
             return signed
 
+    @asked
     def version(self, agent: AgentId, which: Alias | int) -> ModelVersion | None:
         """Return a version by alias or number, or None."""
         known = self.versions(agent)
@@ -122,6 +128,7 @@ class MlflowModelRegistry:
             number = life.alias(which, [v.version for v in known])
         return next((v for v in known if v.version == number), None)
 
+    @asked
     def versions(self, agent: AgentId) -> Sequence[ModelVersion]:
         """Return all versions of an agent, oldest first."""
         life = fold(agent, self.moves(agent))
@@ -139,6 +146,7 @@ class MlflowModelRegistry:
             if not token:
                 return found
 
+    @asked
     def fetch(self, version: ModelVersion, into: Path) -> Path:
         """Copy a version's verified files below `into`; see `domain.ports.model_registry`."""
         agent = version.agent_type
@@ -157,12 +165,14 @@ class MlflowModelRegistry:
 
         return install(version, into, copy)
 
+    @asked
     def moves(self, agent: AgentId) -> Sequence[ModelMove]:
         """Return every move that the agent's versions made, in order."""
         tags = self._model(agent).tags if self._has(agent) else {}
         kept = sorted(name for name in tags if name.startswith(_MOVE))
         return tuple(msgspec.json.decode(tags[name], type=ModelMove) for name in kept)
 
+    @asked
     def record(self, move: ModelMove) -> ModelLife:
         """Append a move if it is the next one; see `domain.ports.model_registry`.
 
