@@ -15,6 +15,7 @@ from assets.revoting import lived_proposals, market_view, votes
 from assets.sample import sample_folder
 from assets.trials import EXPERIMENT
 from domain.experience import Experience
+from domain.limits import LimitsDeclared
 from domain.market import MarketData
 from domain.models import Alias, DeploymentStatus
 from domain.orders import ExecutionReport, OrderStatus, OrderUpdated, Side
@@ -164,7 +165,9 @@ def test_positions_are_the_sum_of_fills_and_cash_and_positions_are_equity(record
 def test_every_bar_was_taken_in_and_every_effect_goes_back_to_one(record):
     bars = {bar.message_id: bar for bar in events(record, MarketData)}
     assert len(bars) == SYMBOLS * DAYS
-    for message in (*record.decisions, *record.orders):
+    effects = [m for m in record.orders if not isinstance(m, LimitsDeclared)]
+    assert len(effects) == len(record.orders) - 1
+    for message in (*record.decisions, *effects):
         assert message.correlation_id in bars
 
 
@@ -242,7 +245,7 @@ def test_dagster_knows_both_runs_and_every_asset(demo):
     of_others = {(agent, stage) for agent in AgentId for stage in retraining} - {
         (AgentId.MARKET_ANALYST, stage) for stage in retraining
     }
-    asked_for = ("as_of_model", "search", "rollback", "trial")
+    asked_for = ("as_of_model", "search", "rollback", "trial", "online_update")
     of_others |= {(agent, stage) for agent in AgentId for stage in asked_for}
     of_others |= {("asset_health",), ("portfolio_history",), ("second_store",)}
     assert {tuple(key.path) for key in set(keys) - made} == of_others
