@@ -64,7 +64,7 @@ def measure() -> list[Row]:
     # Ids and outbox are the same whatever is said.
     spoken_in_all = sum(spoken.values()) - spoken[_JSON] + sizes["event_ids"] + sizes["outbox"]
     return [
-        Row(figure="a decision's canonical JSON", unit="B", ours=float(event)),
+        Row(figure="a decision's event as it is stored", unit="B", ours=float(event)),
         *(Row(figure=f"a decision in {name}", unit="B", ours=b) for name, b in sizes.items()),
         Row(
             figure="a decision in PostgreSQL",
