@@ -2,8 +2,9 @@
 
 100,000 decisions of four short votes each go through the engine and are committed as the consensus
 commits them, a hundred at a time. Beside them what the demo's agents say, who give their reasons:
-journalled as it comes, a few inputs at a time. The maps of a table's free space and an empty
-overflow table, five pages however many decisions there are, are left out of these few.
+journalled as it comes, a few inputs at a time. The maps of a table's free space, an empty overflow
+table and the first pages of an index, nine pages however many decisions there are, are left out of
+these few.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ _JSON = "canonical JSON"
 _DEMO = ["demo", "--days", "120"]
 _OF_DECISIONS = """
     SELECT regexp_replace(relname, '_\\d{4}_\\d\\d$', ''),
-        sum(pg_relation_size(oid) + pg_indexes_size(oid))
+        sum(pg_relation_size(oid)), sum(pg_indexes_size(oid)), sum(reltuples)
     FROM pg_class WHERE relnamespace = 'ledger'::regnamespace AND relkind = 'r'
         AND (relname LIKE 'events\\_decisions%' OR relname LIKE 'input\\_blocks%')
         AND pg_relation_size(oid) > 0
@@ -58,9 +59,13 @@ def measure() -> list[Row]:
             connection.execute("VACUUM ANALYZE")
             [(event,)] = connection.execute("SELECT avg(length(data)) FROM ledger.events")
             sizes = {name: float(size) / _DECISIONS for name, size in connection.execute(_SIZES)}
+            index_of_row = {
+                name: float(indexes) / rows
+                for name, _, indexes, rows in connection.execute(_OF_DECISIONS)
+            }
         seconds = _audit(url)
     with new_home() as home:
-        spoken = _spoken(home)
+        spoken = _spoken(home, index_of_row)
     # Ids and outbox are the same whatever is said.
     spoken_in_all = sum(spoken.values()) - spoken[_JSON] + sizes["event_ids"] + sizes["outbox"]
     return [
@@ -118,8 +123,11 @@ async def _fill(url: str) -> None:
     await ledger.close()
 
 
-def _spoken(home: Path) -> dict[str, float]:
-    """Return what a decision of the demo takes in the two tables that hold what was said."""
+def _spoken(home: Path, index_of_row: dict[str, float]) -> dict[str, float]:
+    """Return what a decision of the demo takes in the two tables that hold what was said.
+
+    A row takes in their indexes what it takes where there are many.
+    """
     demo = f"from orchestration.command_line.application import run; run({_DEMO!r})"
     environment = os.environ | {"QUORUM_HOME": str(home)}
     subprocess.run([sys.executable, "-c", demo], env=environment, check=True, stdout=sys.stderr)
@@ -130,7 +138,10 @@ def _spoken(home: Path) -> dict[str, float]:
         ) as connection,
     ):
         connection.execute("VACUUM ANALYZE")
-        sizes = {name: float(size) for name, size in connection.execute(_OF_DECISIONS)}
+        sizes = {
+            name: float(size) + index_of_row[name] * rows
+            for name, size, _, rows in connection.execute(_OF_DECISIONS)
+        }
         ledger = PostgresLedger(endpoints.ledger_url)
         events = asyncio.run(ledger.events(Log.DECISIONS, 0, limit=100_000))
     decisions = [e.data for e in events if isinstance(e.message, ConsensusResult)]

@@ -7,6 +7,9 @@ from domain.messages import Message, message_type, set_field
 from domain.money import canonical
 from domain.voting import Action, Outcome
 
+#: In `Experience.realised`, where a limit on size, exposure or loss denied the order.
+LIMIT_BREACH = "limit_breach"
+
 
 @message_type
 class Experience(Message, frozen=True, kw_only=True):
@@ -34,7 +37,8 @@ class Experience(Message, frozen=True, kw_only=True):
         Agent → the model that voted.
     realised
         What came of the horizon: ``volatility`` (root mean square of the daily returns) and
-        ``entry_cost`` (of getting in, against the first open, as a fraction of notional).
+        ``entry_cost`` (of getting in, against the first open, as a fraction of notional); and
+        ``limit_breach``, 1, where a limit denied the order.
     """
 
     decision_id: str

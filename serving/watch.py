@@ -13,14 +13,14 @@ import structlog
 
 from adapters.model_registry.deployed import DeployedModels
 from domain.errors import QuorumError
-from domain.experience import Experience
+from domain.experience import LIMIT_BREACH, Experience
 from domain.messages import Message, encode
 from domain.metrics import Metric
 from domain.models import ModelVersion
 from domain.portfolio import PortfolioUpdated
 from domain.ports.metrics import Metrics
 from domain.settings import Settings
-from domain.voting import MILLION
+from domain.voting import ACCEPTANCE, MILLION, Outcome
 from evaluation.guardrails import Breach, Guard, Guardrail
 
 if TYPE_CHECKING:  # imports torch
@@ -87,12 +87,19 @@ class Watch:
         score = experience.scores.get(agent)
         if score is None or experience.model_versions.get(agent) != self.version.label:
             return None
+        denied = self._supported(score, experience)
         right = proved_right(agent, score, experience)
         if right is None:
-            return None
+            return denied
         confidence = experience.confidences_ppm.get(agent, 0) / MILLION
         breach = self._guard.observe(Guardrail.CALIBRATION, (confidence - right) ** 2)
-        return breach or self._ended(experience)
+        return denied or breach or self._ended(experience)
+
+    def _supported(self, score: int, experience: Experience) -> Breach | None:
+        """Take in whether a limit denied the order, where it was executed with this support."""
+        if experience.outcome is not Outcome.EXECUTE or score < ACCEPTANCE:
+            return None
+        return self._guard.observe(Guardrail.LIMITS, float(LIMIT_BREACH in experience.realised))
 
     def _ended(self, experience: Experience) -> "ClaimedEdge | None":
         """Ask whether what the verdicts claim has ended, whenever a horizon of them is complete.

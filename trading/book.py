@@ -238,6 +238,8 @@ class OrderBook:
         known = self.orders.get(order.client_order_id)
         if event.status is OrderStatus.DENIED and known and known.status is not _PLANNED:
             return  # A duplicate was denied; the order that has the id goes on.
+        if event.denial is not None:
+            self.experiences.denied(order, event.denial)
         if known is None:
             known = self.orders[order.client_order_id] = OrderState(order)
             self._walks[order.client_order_id] = event.correlation_id

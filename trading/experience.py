@@ -18,7 +18,8 @@ horizon's bar carries, and both the price.
 **Bounds and what came.** `bounds` are the figures that votes held the future against, `realised`
 what came: the volatility of the horizon's bars, and what getting in cost against the first open
 (without the gap, which is the market's and not the execution's). So whether an agent's verdict
-proved right can be told from the experience alone.
+proved right can be told from the experience alone. Where a limit on size, exposure or loss denied
+the order, ``limit_breach`` is 1: the agents that supported it asked for too much.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,15 +30,32 @@ from typing import Self
 
 import msgspec
 
-from domain.experience import Experience
+from domain.experience import LIMIT_BREACH, Experience
 from domain.identity import derive_id
 from domain.market import MarketData
 from domain.money import EXACT, ZERO, canonical
-from domain.orders import ExecutionReport, Side
+from domain.orders import Denial, ExecutionReport, Order, Side
 from domain.settings import TradingSettings
 from domain.voting import BOUND, Action, AgentId, ConsensusResult, CountedVote
 from trading.fill_model import cost_fraction, signed
 from trading.market import Market
+
+#: Controls whose denial says that the decision asked for too much, not that the moment was wrong.
+_LIMITS = frozenset(
+    {
+        "maximum_order_quantity",
+        "maximum_order_value",
+        "maximum_position",
+        "maximum_position_value",
+        "gross_exposure",
+        "net_exposure",
+        "sector_exposure",
+        "margin",
+        "buying_power",
+        "drawdown_guard",
+        "daily_loss",
+    }
+)
 
 
 def reward(
@@ -80,6 +98,7 @@ class _Pending:
     squares: Decimal = ZERO
     paid: Decimal = ZERO
     filled: Decimal = ZERO
+    breach: bool = False
 
     @property
     def cost(self) -> Decimal:
@@ -144,6 +163,12 @@ class ExperienceBook:
                 )
                 pending.paid = EXACT.add(pending.paid, EXACT.add(worse, report.fee))
                 pending.filled = EXACT.add(pending.filled, report.quantity)
+
+    def denied(self, order: Order, denial: Denial) -> None:
+        """Remember that a limit denied a decision's order."""
+        for pending in self._of(order.symbol):
+            if pending.decision.decision_id == order.decision_id and denial.control in _LIMITS:
+                pending.breach = True
 
     def observe(self, bar: MarketData, before: Market) -> None:
         """Count a bar; the first after a decision gives its expected cost.
@@ -228,6 +253,7 @@ def _experience(pending: _Pending, bar: MarketData) -> Experience:
                 EXACT.sqrt(EXACT.divide(pending.squares, Decimal(pending.bars)))
             ),
             "entry_cost": pending.entry_cost,
+            **({LIMIT_BREACH: Decimal(1)} if pending.breach else {}),
         },
     )
 

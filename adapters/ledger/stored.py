@@ -23,7 +23,7 @@ LONGEST = 32_768
 
 _NUMBER = b"\x03"
 #: Long messages are rare, and worth six times the work for a tenth of their bytes.
-_LONG, _FAST, _THOROUGH = 4_000, 3, 9
+_LONG, _FAST, _THOROUGH = 2_500, 3, 12
 
 
 def _file(name: str) -> bytes:

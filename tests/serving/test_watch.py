@@ -13,13 +13,14 @@ from adapters.clock import EventClock
 from adapters.metrics import PrometheusMetrics
 from adapters.model_registry.memory import MemoryModelRegistry
 from adapters.model_registry.signing import ModelKeys
-from domain.experience import Experience
+from domain.experience import LIMIT_BREACH, Experience
 from domain.model_life import ModelLife, apply, next_move
 from domain.models import Alias, DeploymentStatus
 from domain.portfolio import Portfolio, PortfolioUpdated
 from domain.settings import Settings
 from domain.streams import Stream
 from domain.voting import Action, AgentId, Outcome
+from evaluation.guardrails import Breach, Guardrail
 from serving.agent_runtime import AgentRuntime
 from serving.model_source import LocalModelSource
 from serving.voting import Voting
@@ -257,6 +258,26 @@ def test_an_edge_that_ended_takes_the_version_back_when_a_horizon_is_complete(
     assert models.current(agent).version.label == old.label
     move = models.moves(agent)[-1]
     assert (move.after, move.actor, move.reason) == (S.ROLLED_BACK, f"guard:{agent}", found.reason)
+
+
+def test_orders_beyond_a_limit_take_back_who_supported_them(models, lived, metrics, tmp_path):
+    _, new = lived(1, 2, agent=AgentId.MARKET_ANALYST)
+    settings = Settings(home=tmp_path, clock="event")
+
+    def after(share: int, **changes: object) -> Breach | None:
+        watch = Watch(new, models, metrics, settings, lambda: NOON)
+        for day in range(40):
+            met = outcome(day, new.label, right=day % 10 < 7)
+            realised = {LIMIT_BREACH: Decimal(1)} if day % share == 0 else {}
+            met = msgspec.structs.replace(met, realised=realised, **changes)
+            if (found := watch.observed(met)) is not None:
+                return found
+        return None
+
+    assert after(4).guardrail is Guardrail.LIMITS
+    assert after(4, outcome=Outcome.REJECT) is None
+    assert after(41, scores={AgentId.MARKET_ANALYST: 60}) is None
+    assert after(100) is None
 
 
 def test_other_versions_outcomes_say_nothing_of_an_edge(models, lived, metrics, tmp_path):

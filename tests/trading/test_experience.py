@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from domain.experience import LIMIT_BREACH
 from domain.money import canonical
-from domain.orders import Side
+from domain.orders import Denial, Side
 from domain.voting import Action, Outcome
 from trading.experience import ExperienceBook, contributions, reward
 from trading.market import Market
@@ -88,6 +89,26 @@ def test_what_came_is_kept_with_what_votes_held_it_against(make):
     # √((0.04² + (110/104 - 1)²) / 2); 2 bps + impact 0.1 · 0.02 · 0.01 + fee 0.0035/101.
     assert float(experience.realised["volatility"]) == pytest.approx(0.0496407, abs=1e-6)
     assert float(experience.realised["entry_cost"]) == pytest.approx(2.5465e-4, abs=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("control", "breached"),
+    [("gross_exposure", True), ("maximum_position", True), ("market_closed", False)],
+)
+def test_an_order_that_a_limit_denied_is_told_apart_from_one_at_a_wrong_moment(
+    make, control, breached
+):
+    decision = make.decision(make.bar(0), horizon_days=1)
+    book, market = ExperienceBook(make.settings()), Market()
+    book.open(decision)
+    order = replace(make.order(), decision_id=decision.decision_id)
+    denial = Denial(control=control, reason="r", measured=D(2), limit=D(1))
+    book.denied(replace(order, decision_id="another"), denial)
+    book.observe(make.bar(1), market)
+    assert LIMIT_BREACH not in book.matured(make.bar(1))[0].realised
+    book.denied(order, denial)
+    kept = ExperienceBook.of(book.state(), make.settings())
+    assert (LIMIT_BREACH in kept.matured(make.bar(1))[0].realised) is breached
 
 
 def test_nothing_is_learnt_from_a_hold(make):
