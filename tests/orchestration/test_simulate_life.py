@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,7 +64,7 @@ def test_without_an_edge_nothing_goes_live_and_another_hash_seed_lives_the_same(
         str(SEED),
     )
     run = subprocess.run(
-        ["quorum", *command],
+        [Path(sys.executable).with_name("quorum"), *command],
         env={**os.environ, "PYTHONHASHSEED": "4711", "QUORUM_HOME": str(tmp_path / "home")},
         capture_output=True,
         check=True,
