@@ -8,6 +8,7 @@ hashed; no message that is recorded carries a float, so they are the same on eve
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import Annotated, Any, ClassVar, TypeVar, Union
 
 import msgspec
@@ -92,8 +93,13 @@ class _MessageTypes:
         self.current: dict[str, type[Message]] = {}
         self.quick: dict[type[Message] | None, msgspec.json.Decoder[Message]] = {}
 
+    def complete(self) -> None:
+        """Add the types of modules that this process has not imported: it handles none of them."""
+        import_module("domain.catalogue")
+
     def of_all(self) -> msgspec.json.Decoder[Message]:
         """Return the decoder of every type at its current version; kept until a type is added."""
+        self.complete()
         decoder = msgspec.json.Decoder(Union[tuple(self.current.values())])  # noqa: UP007
         self.quick[None] = decoder
         return decoder
@@ -211,6 +217,7 @@ def decode(
 def _decode_by_header(data: bytes) -> Message:
     try:
         header = _header.decode(data)
+        _types.complete()
         decoder = _types.decoders.get((header.type, header.schema_version))
         if decoder is not None:
             return decoder.decode(data)

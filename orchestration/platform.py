@@ -68,6 +68,7 @@ def batch_plane(settings: Settings) -> list[ProcessSpec]:
     host, pages = settings.serving.host, web_pages(settings)
     environment = {
         **as_environment(settings),
+        "PYTHONSAFEPATH": "1",  # no file of the folder it is started in stands for a library
         "DAGSTER_HOME": str(settings.home / "dagster"),
         "DAGSTER_DISABLE_TELEMETRY": "1",
         "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -43,12 +43,16 @@ def platform(demo, variables, settings):
     """The third of the next commands that the demo printed, as printed."""
     command = f"exec env {demo.next_commands[2]}"
     with started(demo.home, ["bash", "-c", command], **variables) as process:
-        until(lambda: all_ready(settings), "a platform that is ready", process)
+        try:
+            until(lambda: not unready(settings), "a platform that is ready", process)
+        except AssertionError as problem:
+            problem.add_note(str(unready(settings)))
+            raise
         yield process
 
 
-def all_ready(settings):
-    return all(process.state == "ready" for process in platform_status(settings))
+def unready(settings):
+    return [process for process in platform_status(settings) if process.state != "ready"]
 
 
 def reported(demo, variables):
