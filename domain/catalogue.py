@@ -3,28 +3,20 @@
 A process imports only what it handles; `domain.messages.decode` comes here for the rest.
 """
 
-from domain import (
-    breaker,
-    experience,
-    limits,
-    market,
-    orders,
-    portfolio,
-    reconciliation,
-    review,
-    rules,
-    voting,
-)
+from importlib import import_module
 
-MODULES = (
-    breaker,
-    experience,
-    limits,
-    market,
-    orders,
-    portfolio,
-    reconciliation,
-    review,
-    rules,
-    voting,
+MODULES = tuple(
+    import_module(f"domain.{name}")
+    for name in (
+        "breaker",
+        "experience",
+        "limits",
+        "market",
+        "orders",
+        "portfolio",
+        "reconciliation",
+        "review",
+        "rules",
+        "voting",
+    )
 )
