@@ -4,6 +4,8 @@ import asyncio
 import json
 import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -146,6 +148,21 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+@contextmanager
+def port_taken(free_before: int) -> Iterator[int]:
+    """Hold a port; as many right before it are free."""
+    while True:
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = taken.getsockname()[1]
+            try:
+                for free in range(port - free_before, port):
+                    socket.create_server(("127.0.0.1", free)).close()
+            except OSError:
+                continue
+            yield port
+            return
+
+
 @pytest.mark.parametrize(
     ("setting", "before", "process"),
     [
@@ -160,8 +177,7 @@ def test_a_port_in_use(monkeypatch, told, home, setting, before, process):
     monkeypatch.setenv("QUORUM_PLATFORM__DAGSTER_PORT", str(free_port()))
     monkeypatch.setenv("QUORUM_PLATFORM__MLFLOW_PORT", str(free_port()))
     monkeypatch.setenv("QUORUM_PLATFORM__REVIEW_PORT", str(free_port()))
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with port_taken(free_before=before) as port:
         monkeypatch.setenv(setting, str(port - before))
         code, text = told("up")
     assert code == 4

@@ -18,9 +18,12 @@ from adapters.processes.identity import ProcessIdentity
 from domain.errors import EnvironmentProblem
 
 HOLDER = """
-import sys
+import signal, sys
 from pathlib import Path
 from adapters.embedded import EmbeddedServers
+signal.pthread_sigmask(signal.SIG_SETMASK, [])  # whatever the test run was started with:
+signal.signal(signal.SIGTERM, signal.SIG_DFL)   # one in the background ignores SIGINT
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with EmbeddedServers(Path(sys.argv[1])):
     print("held", flush=True)
     try:
@@ -47,6 +50,7 @@ class Holder:
         """Let it leave, or signal it; returns its exit status."""
         if number is not None:
             self.process.send_signal(number)
+            self.process.wait()  # before its input ends, which lets it leave by itself
         self.process.communicate()
         return self.process.returncode
 
